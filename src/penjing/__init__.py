@@ -1,0 +1,84 @@
+"""Penjing: one tool for the whole life of a pretrained language model.
+
+Each command of ``penjing --help`` is a function here: ``penjing.finetune``, ``penjing.evaluate``,
+``penjing.quantize``, ``penjing.export``, ``penjing.predict``, ``penjing.list_versions``,
+``penjing.quickstart``. They are loaded when first used, so importing Penjing is instant.
+``penjing.evaluate`` and ``penjing.export`` are packages too; called, they are the commands.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from penjing.app.evaluate import evaluate
+    from penjing.app.export import export
+    from penjing.app.finetune import finetune
+    from penjing.app.models import list_versions
+    from penjing.app.predict import predict
+    from penjing.app.quantize import quantize
+    from penjing.app.quickstart import quickstart
+    from penjing.app.recipes import FinetuneRecipe, QuantizeCommand
+    from penjing.serve import ServeRecipe, running_server
+    from penjing.store import Store
+
+__all__ = [
+    "FinetuneRecipe",
+    "QuantizeCommand",
+    "ServeRecipe",
+    "Store",
+    "evaluate",
+    "export",
+    "finetune",
+    "list_versions",
+    "predict",
+    "quantize",
+    "quickstart",
+    "running_server",
+]
+
+_HOMES = {
+    "FinetuneRecipe": "penjing.app.recipes",
+    "QuantizeCommand": "penjing.app.recipes",
+    "ServeRecipe": "penjing.serve",
+    "Store": "penjing.store",
+    "evaluate": "penjing.app.evaluate",
+    "export": "penjing.app.export",
+    "finetune": "penjing.app.finetune",
+    "list_versions": "penjing.app.models",
+    "predict": "penjing.app.predict",
+    "quantize": "penjing.app.quantize",
+    "quickstart": "penjing.app.quickstart",
+    "running_server": "penjing.serve",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'penjing' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+class _Command(ModuleType):
+    """A package that has the name of a command."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        name = self.__name__.rpartition(".")[2]
+        return getattr(import_module(_HOMES[name]), name)(*arguments, **options)
+
+
+class _Root(ModuleType):
+    """The package itself: an import of ``penjing.evaluate`` would hide the function of that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _HOMES and isinstance(value, ModuleType):
+            value.__class__ = _Command
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Root

@@ -1,0 +1,50 @@
+"""``penjing export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from penjing.app.cli.options import DEFAULT_STORE, JSON, STORE, print_json, version_facts
+
+_HELP = """Put a version, or any fine-tuned checkpoint, in the form of an engine, with proof that it answers the same.
+
+```console
+penjing export newsgroups/1 --engine openvino      # a new version in the store
+penjing export ./my-checkpoint --to ./exported     # outside a store
+```
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("export", help=_HELP)(_export)
+
+
+def _export(
+    model: Annotated[str, typer.Argument(help="A version (NAME/2, NAME@stable), or with --to a checkpoint.")],
+    engine: Annotated[str, typer.Option(help="auto, onnxruntime or openvino.")] = "auto",
+    to: Annotated[Path | None, typer.Option(help="Write here instead of into the store.")] = None,
+    store: STORE = DEFAULT_STORE,
+    as_json: JSON = False,
+) -> None:
+    from penjing.app.export import export, export_checkpoint
+    from penjing.app.recipes import ExportRecipe
+    from penjing.app.terminal import TerminalProgress, percent, show
+    from penjing.core.recipe import check_recipe
+
+    recipe = check_recipe(ExportRecipe, {"engine": engine}, origin="--engine")
+    if to is not None:
+        difference = export_checkpoint(model, to, engine=recipe)
+        if as_json:
+            print_json({"path": str(to), "difference": difference.value})
+        else:
+            show(f"Wrote {to}; largest difference from Transformers: {difference.value:.1e} of the outputs' scale.")
+        return
+    bundle = export(model, store=store, engine=recipe, progress=TerminalProgress())
+    if as_json:
+        print_json(version_facts(bundle))
+        return
+    show(f"Registered {bundle.reference}, accuracy {percent(bundle.manifest.metrics['accuracy'])}.")

@@ -1,0 +1,57 @@
+"""``penjing finetune``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from penjing.app.cli.options import DEFAULT_STORE, JSON, RECIPE, SETS, STORE, print_json, version_facts
+
+_HELP = """Fine-tune a pretrained encoder on labelled text; the result is a measured version in the store.
+
+```console
+penjing finetune --name topics --model all-minilm-l6-v2 --train news.csv
+```
+
+Any table with a text and a label column will do (CSV, TSV, JSONL, Parquet, .tab), or a folder with one
+subfolder of texts a label. Killed halfway, the same command goes on where it was.
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("finetune", help=_HELP)(_finetune)
+
+
+def _finetune(
+    name: Annotated[str | None, typer.Option(help="Name of the model in the store.")] = None,
+    model: Annotated[str | None, typer.Option(help="Checkpoint directory, packaged name or hub name.")] = None,
+    train: Annotated[str | None, typer.Option(help="Labelled training data: file, folder or data set name.")] = None,
+    test: Annotated[str | None, typer.Option(help="Test data; by default the set's own, or a fifth held out.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the training data.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Longer texts are cut to this many tokens.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of splits, head, order and dropout.")] = None,
+    recipe: RECIPE = None,
+    sets: SETS = None,
+    store: STORE = DEFAULT_STORE,
+    as_json: JSON = False,
+) -> None:
+    from penjing.app.finetune import finetune
+    from penjing.app.recipes import FinetuneRecipe
+    from penjing.app.terminal import TerminalProgress, quality_table, show, speed_table
+    from penjing.core.recipe import resolve_recipe
+
+    flags = {
+        "name": name, "model": model, "data.train": train, "data.test": test,
+        "training.epochs": epochs, "text.max_tokens": max_tokens, "seed": seed,
+    }  # fmt: skip
+    told = resolve_recipe(FinetuneRecipe, recipe, sets or (), flags=flags)
+    done = finetune(told, store=store, progress=TerminalProgress())
+    if as_json:
+        print_json(version_facts(done.bundle))
+        return
+    show(quality_table(done.judgement.result, title=done.bundle.reference))
+    if done.systems:
+        show(speed_table(done.systems, title="Through the server, with the test texts"))
+    show(f"Registered {done.bundle.reference}. Report: {done.bundle.path / 'report.html'}")

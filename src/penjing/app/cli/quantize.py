@@ -1,0 +1,53 @@
+"""``penjing quantize``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from penjing.app.cli.options import DEFAULT_STORE, JSON, MODEL, RECIPE, SETS, STORE, print_json, version_facts
+
+_HELP = """Make the int8 form of a version, prove what it costs on the whole test split and what it gains
+through the server, and register it if it keeps the promise.
+
+```console
+penjing quantize newsgroups/1 --max-drop 0.02
+```
+
+Exit status 1 and no new version if more accuracy would be lost than --max-drop allows.
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("quantize", help=_HELP)(_quantize)
+
+
+def _quantize(
+    model: MODEL,
+    engine: Annotated[str | None, typer.Option(help="auto, measure, onnxruntime or openvino.")] = None,
+    max_drop: Annotated[float | None, typer.Option(help="Accuracy that may be lost, as a share: 0.02.")] = None,
+    recipe: RECIPE = None,
+    sets: SETS = None,
+    store: STORE = DEFAULT_STORE,
+    as_json: JSON = False,
+) -> None:
+    from penjing.app.quantize import quantize
+    from penjing.app.recipes import QuantizeCommand
+    from penjing.app.terminal import TerminalProgress, percent, show, speed_table
+    from penjing.core.recipe import resolve_recipe
+
+    flags = {"model": model, "quantize.engine": engine, "quantize.max_drop": max_drop}
+    command = resolve_recipe(QuantizeCommand, recipe, sets or (), flags=flags)
+    done = quantize(command, store=store, progress=TerminalProgress())
+    if as_json:
+        print_json(version_facts(done.bundle))
+        return
+    changed = done.comparison
+    show(
+        speed_table(done.systems, title="Through the server, in turns, with the test texts"),
+        f"On {changed.n:,} test texts int8 changes accuracy by {percent(changed.accuracy_difference)} "
+        f"and agrees on {percent(changed.agreement)}.",
+        f"Registered {done.bundle.reference}. Report: {done.bundle.path / 'report.html'}",
+    )

@@ -1,0 +1,100 @@
+"""A bundle judged through the engine that will serve it, on packed rows, in flat memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from penjing.app.prepared import Part
+from penjing.core.errors import CorruptBundleError
+from penjing.core.machine import usable_cores
+from penjing.core.progress import Progress
+from penjing.engines import Engine, open_engine
+from penjing.engines.bulk import bulk_outputs
+from penjing.evaluate import ClassificationResult, ClassificationScore, PairedComparison, PairedResult
+from penjing.store import Bundle, ManifestDraft
+
+EVIDENCE_FILE = "evidence/test.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Scores on a split, and the answers themselves, for paired comparison later.
+
+    Attributes:
+        result: scores with intervals.
+        predictions: int32 (rows,), in the split's order.
+    """
+
+    result: ClassificationResult
+    predictions: npt.NDArray[np.int32]
+
+
+def judge(engine: Engine, part: Part, labels: Sequence[str], *, name: str, progress: Progress) -> Judgement:
+    """Answer every text of a split and score the answers."""
+    score = ClassificationScore(labels)
+    predictions = np.zeros(len(part.sequences), np.int32)
+    with progress.stage(name, total=part.tokens) as stage:
+        for rows, logits in bulk_outputs(engine, part.sequences):
+            score.add(logits, part.targets[rows])
+            predictions[rows] = logits.argmax(axis=1)
+            stage.advance(int(sum(len(part.sequences[row]) for row in rows)))
+    return Judgement(score.result(), predictions)
+
+
+def judge_files(directory: Path, draft: ManifestDraft, part: Part, *, name: str, progress: Progress) -> Judgement:
+    """Judge a bundle, published or not, with an engine instance on each core."""
+    engine = open_drafted(directory, draft)
+    try:
+        return judge(engine, part, draft.labels, name=name, progress=progress)
+    finally:
+        engine.close()
+
+
+def open_drafted(directory: Path, draft: ManifestDraft) -> Engine:
+    """The engine of a bundle that lies in ``directory``.
+
+    Raises:
+        CorruptBundleError: it has none.
+    """
+    if draft.engine is None:
+        raise CorruptBundleError(f"{directory} holds no engine", expected="an exported model", do="Run penjing export.")
+    spec = draft.engine
+    return open_engine(spec.name, directory / spec.file, instances=usable_cores(), precision=spec.precision)
+
+
+def keep_predictions(judgement: Judgement, part: Part, directory: Path) -> None:
+    """Write the answers into a bundle, with the digest of the split they answer."""
+    path = directory / EVIDENCE_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, predictions=judgement.predictions, sha256=np.array(part.split.sha256))
+
+
+def kept_predictions(bundle: Bundle, part: Part) -> npt.NDArray[np.int32] | None:
+    """The answers a bundle kept for exactly this split, or None.
+
+    Raises:
+        CorruptBundleError: the evidence is there but cannot be read.
+    """
+    if EVIDENCE_FILE not in bundle.manifest.files:
+        return None
+    try:
+        with np.load(bundle.file(EVIDENCE_FILE), allow_pickle=False) as arrays:
+            predictions: npt.NDArray[np.int32] = arrays["predictions"]
+            same = str(arrays["sha256"]) == part.split.sha256
+    except (OSError, ValueError, KeyError) as error:
+        raise CorruptBundleError(f"the evidence of {bundle.reference} cannot be read: {error}") from error
+    return predictions if same and len(predictions) == len(part.sequences) else None
+
+
+def compare(
+    baseline: npt.NDArray[np.int32], candidate: npt.NDArray[np.int32], part: Part, labels: Sequence[str]
+) -> PairedResult:
+    """What changed between two sets of answers to the same texts."""
+    comparison = PairedComparison(labels)
+    comparison.add_predictions(baseline, candidate, targets=part.targets)
+    return comparison.result()

@@ -1,0 +1,74 @@
+"""The last steps that every stage shares: the engine's files, the report, the version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from penjing.app.judging import Judgement, keep_predictions
+from penjing.app.prepared import Part
+from penjing.app.recipes import ExportRecipe
+from penjing.core.errors import ExportError
+from penjing.core.files import canonical_json
+from penjing.core.nouns import Measurement
+from penjing.engines import EngineName, open_engine
+from penjing.evaluate import ReportContent, write_report
+from penjing.export.onnx_export import export_onnx, prove_parity
+from penjing.export.openvino_ir import write_openvino
+from penjing.models.checkpoint import inspect_checkpoint
+from penjing.store import Bundle, EngineSpec, ManifestDraft, Staging
+from penjing.tokens import Encoding
+
+ENGINE_FILES: dict[EngineName, str] = {"onnxruntime": "engine/model.onnx", "openvino": "engine/model.xml"}
+
+
+def export_fp32(directory: Path, recipe: ExportRecipe, *, probes: Sequence[Encoding]) -> tuple[EngineSpec, Measurement]:
+    """Write ``directory/engine`` from ``directory/checkpoint`` and prove that it answers the same.
+
+    Returns:
+        the engine, and the largest difference as a share of the outputs' scale.
+
+    Raises:
+        ExportError, ParityError: nothing usable was written.
+    """
+    engine: EngineName = "onnxruntime" if recipe.engine == "auto" else recipe.engine
+    onnx = directory / ENGINE_FILES["onnxruntime"]
+    reference = export_onnx(directory / "checkpoint", onnx, probes)
+    if engine == "openvino":
+        _convert(onnx, directory / ENGINE_FILES["openvino"])
+        onnx.unlink()
+    opened = open_engine(engine, directory / ENGINE_FILES[engine], instances=1)
+    try:
+        difference = prove_parity(opened, probes, reference)
+    finally:
+        opened.close()
+    types = int(inspect_checkpoint(directory / "checkpoint").config.get("type_vocab_size") or 0) > 1
+    return EngineSpec(name=engine, precision="fp32", file=ENGINE_FILES[engine], takes_type_ids=types), difference
+
+
+def _convert(onnx: Path, target: Path) -> None:
+    try:
+        write_openvino(onnx, target)
+    except RuntimeError as error:  # all that OpenVINO raises, on a full disk too
+        raise ExportError(
+            f"OpenVINO could not write {target}: {error}",
+            expected="a graph it can convert, and a disk with room left",
+            do="Free space, or choose another engine (--engine onnxruntime).",
+        ) from error
+
+
+def publish(
+    staging: Staging, draft: ManifestDraft, *, content: ReportContent, judgement: Judgement, test: Part
+) -> Bundle:
+    """Write the evidence beside the model and publish the version."""
+    write_report(staging.path / "report.html", content)
+    keep_predictions(judgement, test, staging.path)
+    (staging.path / "recipe.yaml").write_text(content.recipe_yaml, encoding="utf-8")
+    (staging.path / "evidence" / "report.json").write_bytes(canonical_json(content.model_dump(mode="json")))
+    return staging.publish(draft)
+
+
+def served_bytes(directory: Path, draft: ManifestDraft) -> int:
+    """Bytes that serving loads: engine files and tokenizer."""
+    files = [*(directory / "engine").rglob("*"), directory / draft.text.tokenizer]
+    return sum(file.stat().st_size for file in files if file.is_file())

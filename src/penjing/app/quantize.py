@@ -1,0 +1,262 @@
+"""``penjing quantize``: a version in, its int8 form out, if it keeps what was promised.
+
+Quality is compared text by text on the whole test split. A version that loses too much is refused
+there and then, and the refusal is written to the ledger; for another the speed is measured through
+the server, both versions in turns, and it is registered.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from penjing.app.evidence import conditions, report_content, system_rows
+from penjing.app.judging import Judgement, compare, judge_files, kept_predictions
+from penjing.app.measure import System, measure, served, trial_server, trial_texts
+from penjing.app.prepared import Part, PreparedData, prepare
+from penjing.app.publishing import publish, served_bytes
+from penjing.app.recipes import FinetuneRecipe, QuantizeCommand
+from penjing.compress.quantize import Quantised, quantise
+from penjing.core.errors import UsageError
+from penjing.core.machine import describe_machine
+from penjing.core.nouns import Measurement
+from penjing.core.progress import SILENT, Progress
+from penjing.core.recipe import check_recipe, recipe_digest
+from penjing.evaluate import Comparison, Gate, GateRule, PairedResult, SystemRow, Verdict
+from penjing.export.onnx_export import export_onnx
+from penjing.export.probes import random_probes
+from penjing.store import Bundle, EngineSpec, ManifestDraft, Parent, Store, parse_reference
+from penjing.tokens import Encoding
+
+
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """What came of it.
+
+    Attributes:
+        bundle: the new version.
+        judgement: its scores on the test split.
+        comparison: against the version it came from.
+        systems: the speed table, slowest baseline first.
+    """
+
+    bundle: Bundle
+    judgement: Judgement
+    comparison: PairedResult
+    systems: tuple[SystemRow, ...]
+
+
+class Peer(Protocol):
+    """Another system to measure beside the two versions."""
+
+    @property
+    def system(self) -> System:
+        """How to ask it."""
+
+    def accuracy(self, part: Part) -> Measurement:
+        """Of the answers it gave while it was measured."""
+
+    def served_bytes(self) -> int:
+        """What serving it loads."""
+
+
+def quantize(
+    command: QuantizeCommand,
+    *,
+    store: Path,
+    data: PreparedData | None = None,
+    peer: Peer | None = None,
+    progress: Progress = SILENT,
+) -> Quantized:
+    """Quantise, judge, measure, and register or refuse.
+
+    Args:
+        command: which version, and how.
+        store: where it lies and where the new one goes.
+        data: its data where the caller has it already; else it is loaded by the version's own recipe.
+        peer: one more system in the speed table, its first row.
+        progress: where to show it.
+
+    Raises:
+        UsageError: the version holds no data recipe, or is int8 already.
+        GateRefusal: more accuracy would be lost than allowed; nothing is registered.
+    """
+    home = Store(store)
+    parent = home.bundle(*parse_reference(command.model))
+    _refuse_quantised(parent)
+    data = data or prepare_for(parent, progress)
+    with home.stage(parent.manifest.model) as staging:
+        made = _make(parent, staging.path, data, command=command, progress=progress)
+        draft = _draft(parent, made, command, directory=staging.path)
+        judgement = judge_files(staging.path, draft, data.test, name="Judging int8", progress=progress)
+        before = answers_of(parent, data.test, progress)
+        changed = compare(before, judgement.predictions, data.test, draft.labels)
+        draft = draft.model_copy(update={"metrics": judgement.result.metrics | _costs(changed)})
+        verdict = _pass_gate(command, changed, home=home, parent=parent)
+        systems, speed = _measure(
+            parent, staging.path, draft, test=data.test, command=command, peer=peer, progress=progress
+        )
+        draft = draft.model_copy(update={"speed": speed})
+        content = report_content(
+            draft,
+            model=parent.manifest.model,
+            recipe=command,
+            quality=judgement.result,
+            data=data,
+            systems=systems,
+            conditions=conditions(command.measure),
+            comparison=Comparison(baseline=parent.reference, candidate="int8", result=changed),
+            verdict=verdict,
+        )
+        bundle = publish(staging, draft, content=content, judgement=judgement, test=data.test)
+    return Quantized(bundle, judgement, changed, systems)
+
+
+def prepare_for(bundle: Bundle, progress: Progress) -> PreparedData:
+    """Load the data a bundle was made from, by the recipe it carries, and check that it is the same.
+
+    Raises:
+        UsageError: it carries none, or the data have changed since.
+    """
+    recipe = origin_recipe(bundle)
+    text = bundle.manifest.text
+    data = prepare(
+        recipe.data, bundle.file(text.tokenizer), max_tokens=text.max_tokens, seed=recipe.seed, progress=progress
+    )
+    recorded = bundle.manifest.data.get("test")
+    if recorded and recorded.sha256 != data.test.split.sha256:
+        raise UsageError(
+            f"the test split of {bundle.reference} is no longer what it was judged on ({recorded.source})",
+            expected=f"content with digest {recorded.sha256[:12]}…",
+            do="Restore the data, or fine-tune again on what there is now.",
+        )
+    return data
+
+
+def origin_recipe(bundle: Bundle) -> FinetuneRecipe:
+    """The fine-tuning recipe that a bundle carries.
+
+    Raises:
+        UsageError: it carries none.
+    """
+    values = bundle.manifest.recipe.get("origin") or bundle.manifest.recipe
+    if "data" not in values:
+        raise UsageError(
+            f"{bundle.reference} does not say which data it was made from", expected="a fine-tuned version"
+        )
+    return check_recipe(FinetuneRecipe, values, origin=f"the recipe in {bundle.reference}")
+
+
+def answers_of(bundle: Bundle, test: Part, progress: Progress) -> np.ndarray:
+    """A version's answers to a split: those it kept, or else given now."""
+    kept = kept_predictions(bundle, test)
+    if kept is not None:
+        return kept
+    return judge_files(
+        bundle.path, bundle.manifest, test, name=f"Judging {bundle.reference}", progress=progress
+    ).predictions
+
+
+def _refuse_quantised(parent: Bundle) -> None:
+    engine = parent.manifest.engine
+    if engine is None or engine.precision == "int8":
+        what = "holds no engine" if engine is None else "is int8 already"
+        raise UsageError(f"{parent.reference} {what}", expected="an fp32 version", do="Name the version it came from.")
+
+
+def _make(
+    parent: Bundle, target: Path, data: PreparedData, *, command: QuantizeCommand, progress: Progress
+) -> Quantised:
+    """Engine and tokenizer of the new version, in ``target``."""
+    tokenizer = target / parent.manifest.text.tokenizer
+    tokenizer.parent.mkdir(parents=True)
+    shutil.copyfile(parent.file(parent.manifest.text.tokenizer), tokenizer)
+    rng = np.random.default_rng(command.seed)
+    chosen = rng.permutation(len(data.train.sequences))[: command.quantize.calibration_rows]
+    calibration = [data.train.sequences[row] for row in chosen]
+    with tempfile.TemporaryDirectory() as scratch:
+        onnx = _fp32_onnx(parent, Path(scratch), calibration)
+        made = quantise(onnx, target / "engine", calibration, recipe=command.quantize, progress=progress)
+    progress.say(f"int8 made: {made.note}.")
+    return made
+
+
+def _fp32_onnx(parent: Bundle, scratch: Path, probes: Sequence[Encoding]) -> Path:
+    engine = parent.manifest.engine
+    if engine is not None and engine.name == "onnxruntime":
+        return parent.file(engine.file)
+    file = scratch / "model.onnx"
+    export_onnx(parent.path / "checkpoint", file, probes or random_probes(vocabulary=100, max_tokens=16))
+    return file
+
+
+def _draft(parent: Bundle, made: Quantised, command: QuantizeCommand, *, directory: Path) -> ManifestDraft:
+    manifest = parent.manifest
+    file = str(made.file.relative_to(directory))
+    types = manifest.engine.takes_type_ids if manifest.engine else True
+    recipe = command.model_dump(mode="json")
+    return ManifestDraft(
+        task=manifest.task,
+        labels=manifest.labels,
+        text=manifest.text,
+        engine=EngineSpec(name=made.engine, precision="int8", file=file, takes_type_ids=types),
+        recipe=recipe | {"origin": manifest.recipe.get("origin") or manifest.recipe},
+        recipe_digest=recipe_digest(command),
+        parents=(Parent(kind="version", name=parent.reference, digest=parent.digest),),
+        data=manifest.data,
+        notes=(f"int8: {made.note}.",),
+        machine=describe_machine(),
+    )
+
+
+def _costs(changed: PairedResult) -> dict[str, Measurement]:
+    return {"accuracy_difference": changed.accuracy_difference, "agreement": changed.agreement}
+
+
+def _pass_gate(command: QuantizeCommand, changed: PairedResult, *, home: Store, parent: Bundle) -> Verdict | None:
+    """The gate's consent, None where none was asked for; a refusal is noted in the ledger and raised."""
+    if command.quantize.max_drop is None:
+        return None
+    rule = GateRule(metric="accuracy", max_drop=command.quantize.max_drop)
+    verdict = Gate(rules=(rule,)).judge({}, differences=changed.differences)
+    if not verdict.passed:
+        reasons = [reason.text for reason in verdict.reasons]
+        home.ledger.append("refused", parent.reference, {"form": "int8", "reasons": reasons})
+    verdict.enforce()
+    return verdict
+
+
+def _measure(
+    parent: Bundle,
+    directory: Path,
+    draft: ManifestDraft,
+    *,
+    test: Part,
+    command: QuantizeCommand,
+    peer: Peer | None,
+    progress: Progress,
+) -> tuple[tuple[SystemRow, ...], dict[str, Measurement]]:
+    """The speed table of all systems, and the figures of the new version with its speed-up over the old."""
+    texts, tokens = trial_texts(test)
+    before, clients = parent.manifest.draft(), command.measure.clients
+    with trial_server([(parent.path, before), (directory, draft)], model="trial") as url:
+        systems = [
+            served(name, url, f"/v1/models/trial/versions/{version}:predict", clients=clients)
+            for version, name in enumerate(("Penjing fp32", "Penjing int8"), start=1)
+        ]
+        if peer:
+            systems.insert(0, peer.system)
+        speeds = measure(systems, texts, tokens, recipe=command.measure, progress=progress)
+    accuracy = [before.metrics.get("accuracy"), draft.metrics.get("accuracy")]
+    sizes = [parent.manifest.engine_bytes, served_bytes(directory, draft)]
+    if peer:
+        accuracy.insert(0, peer.accuracy(test))
+        sizes.insert(0, peer.served_bytes())
+    figures = speeds[-1].summary() | {"speedup": speeds[-1].ratio_to(speeds[-2])}
+    return system_rows(speeds, accuracy, sizes), figures

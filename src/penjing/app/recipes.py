@@ -1,0 +1,111 @@
+"""The recipes of the life-cycle commands: one pydantic model each, written to and read from YAML."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, Field
+
+from penjing.compress.recipe import QuantizeRecipe
+from penjing.core.nouns import Frozen, Task
+from penjing.data import DataRecipe
+from penjing.store.manifest import NAME_PATTERN
+from penjing.train.recipe import TrainingRecipe
+
+
+class TextRecipe(Frozen):
+    """How text becomes tokens.
+
+    Attributes:
+        max_tokens: longer texts are cut to this many tokens, special ones included.
+    """
+
+    max_tokens: int = Field(128, ge=4, le=8192)
+
+
+class ExportRecipe(Frozen):
+    """Which engine runs the fine-tuned model.
+
+    Attributes:
+        engine: ``auto`` is ONNX Runtime in fp32 (see docs/decisions/0003).
+    """
+
+    engine: Literal["auto", "onnxruntime", "openvino"] = "auto"
+
+
+class MeasureRecipe(Frozen):
+    """How speed is measured through the server.
+
+    Attributes:
+        rounds: how often each system takes its turn; 6 are needed for an interval.
+        requests: single-text requests a system in each round, once one by one and once from ``clients``.
+        clients: concurrent connections in the second part.
+    """
+
+    rounds: int = Field(6, ge=1, le=1000)
+    requests: int = Field(48, ge=1)
+    clients: int = Field(8, ge=1, le=256)
+
+
+class FinetuneRecipe(Frozen):
+    """From pretrained weights and labelled data to a version in the store.
+
+    Attributes:
+        name: of the model in the store.
+        task: what is learnt; text classification is the only one so far.
+        model: a checkpoint directory, a packaged name such as ``all-minilm-l6-v2``, or a hub name.
+        seed: of splits, head, order and dropout.
+        measure: speed through the server, kept in the bundle; None skips it.
+    """
+
+    name: str = Field(pattern=NAME_PATTERN)
+    task: Literal[Task.TEXT_CLASSIFICATION] = Task.TEXT_CLASSIFICATION
+    model: str = "all-minilm-l6-v2"
+    data: DataRecipe
+    text: TextRecipe = TextRecipe()
+    training: TrainingRecipe = TrainingRecipe()
+    export: ExportRecipe = ExportRecipe()
+    measure: MeasureRecipe | None = MeasureRecipe()
+    seed: int = Field(42, ge=0, le=2**31)
+
+
+class QuantizeCommand(Frozen):
+    """From a version to its int8 form.
+
+    Attributes:
+        model: reference of the version to start from: ``name``, ``name/2`` or ``name@alias``.
+        measure: speed of both through the server, interleaved.
+        seed: of the choice of calibration texts.
+    """
+
+    model: str
+    quantize: QuantizeRecipe = QuantizeRecipe()
+    measure: MeasureRecipe = MeasureRecipe()
+    seed: int = Field(42, ge=0, le=2**31)
+
+
+class QuickstartRecipe(FinetuneRecipe):
+    """A fine-tuning recipe, and what the quickstart does after it.
+
+    Attributes:
+        quantize: of the int8 form.
+        compare: speed of both forms and of Transformers, interleaved.
+    """
+
+    quantize: QuantizeRecipe = QuantizeRecipe()
+    compare: MeasureRecipe = MeasureRecipe()
+
+    @property
+    def finetuning(self) -> FinetuneRecipe:
+        """The fine-tuning alone, as ``penjing finetune`` takes it."""
+        return FinetuneRecipe.model_validate({name: getattr(self, name) for name in FinetuneRecipe.model_fields})
+
+    def quantizing(self, model: str) -> QuantizeCommand:
+        """The quantisation of the version ``model``, as ``penjing quantize`` takes it."""
+        return QuantizeCommand(model=model, quantize=self.quantize, measure=self.compare, seed=self.seed)
+
+
+def as_yaml(recipe: BaseModel) -> str:
+    """A recipe as the YAML file that repeats it."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

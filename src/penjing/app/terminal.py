@@ -1,0 +1,139 @@
+"""Progress and tables for people at a terminal. Plain lines where the output is not one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from penjing.core.nouns import Measurement
+from penjing.core.progress import Stage
+from penjing.evaluate import ClassificationResult, SystemRow
+
+_PLAIN_EVERY_S = 15.0
+_PLAIN_WIDTH = 120
+
+
+class TerminalProgress:
+    """Bars with the loss, real tokens a second and the time left; on standard error.
+
+    Where standard error is no terminal (a log, a pipe), a line every 15 seconds instead.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def say(self, line: str) -> None:
+        """Print one line of news."""
+        self._console.print(line, markup=False)
+
+    @contextmanager
+    def stage(self, name: str, *, total: float) -> Iterator[Stage]:
+        """A bar of ``total`` units."""
+        if not self._console.is_terminal:
+            yield _PlainStage(self._console, name, total)
+            return
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[facts]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        )  # fmt: skip
+        with Progress(*columns, console=self._console) as bars:
+            yield _BarStage(bars, bars.add_task(name, total=total, facts=""))
+
+
+class _BarStage:
+    def __init__(self, bars: Progress, task: TaskID) -> None:
+        self._bars, self._task = bars, task
+
+    def advance(self, amount: float = 1, **facts: float) -> None:
+        self._bars.advance(self._task, amount)
+        if facts:
+            self._bars.update(self._task, facts=_facts(facts))
+
+
+class _PlainStage:
+    def __init__(self, console: Console, name: str, total: float) -> None:
+        self._console, self._name, self._total = console, name, max(total, 1e-9)
+        self._done, self._begun, self._said = 0.0, time.monotonic(), time.monotonic()
+
+    def advance(self, amount: float = 1, **facts: float) -> None:
+        self._done += amount
+        now, ended = time.monotonic(), self._done >= self._total
+        if not ended and now - self._said < _PLAIN_EVERY_S:
+            return
+        self._said = now
+        spent = now - self._begun
+        left = "" if ended else f", {spent * (self._total / max(self._done, 1e-9) - 1):.0f} s left"
+        self._console.print(
+            f"  {self._name}: {self._done / self._total:.0%}, {spent:.0f} s{left}  {_facts(facts)}".rstrip(),
+            markup=False,
+        )
+
+
+def _facts(facts: dict[str, float]) -> str:
+    shown = {"loss": lambda value: f"loss {value:.3f}", "tokens_per_s": lambda value: f"{value:,.0f} tokens/s"}
+    return " · ".join(shown[name](value) if name in shown else f"{name} {value:.4g}" for name, value in facts.items())
+
+
+def percent(figure: Measurement | None) -> str:
+    """A share as a percentage with its interval."""
+    if figure is None:
+        return "—"
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.1%}"
+    return f"{figure.value:.1%} [{figure.low * 100:.1f}, {figure.high * 100:.1f}]"
+
+
+def plain(figure: Measurement | None, digits: int = 1) -> str:
+    """A figure without its interval."""
+    return "—" if figure is None else f"{figure.value:,.{digits}f}"
+
+
+def quality_table(result: ClassificationResult, *, title: str) -> Table:
+    """The scores of a classifier."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("measured on the test split")
+    table.add_column("value [95 % interval]", justify="right")
+    names = {"accuracy": "accuracy", "macro_f1": "macro-F1", "expected_calibration_error": "calibration error (ECE)"}
+    for key, name in names.items():
+        table.add_row(name, percent(result.metrics[key]))
+    table.add_row("negative log-likelihood", plain(result.metrics["nll"], 3))
+    table.add_row("texts", f"{result.n:,}")
+    return table
+
+
+def speed_table(rows: Sequence[SystemRow], *, title: str) -> Table:
+    """Systems measured side by side; the first is what the ratios refer to."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("system", no_wrap=True)
+    for name in ("accuracy", "MB", "p50 ms", "p99 ms", "requests/s", "tokens/s", "×"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        size = "—" if row.size_mb is None else f"{row.size_mb:.0f}"
+        few = (
+            f" (n={row.accuracy.n})" if row.accuracy and row.accuracy.n < (rows[-1].accuracy or row.accuracy).n else ""
+        )
+        table.add_row(
+            row.name, percent(row.accuracy).split(" ")[0] + few, size, plain(row.p50_ms), plain(row.p99_ms),
+            plain(row.requests_per_s, 0), plain(row.tokens_per_s, 0),
+            "1.00" if row.ratio is None else plain(row.ratio, 2),
+        )  # fmt: skip
+    return table
+
+
+def show(*tables: Table | str) -> None:
+    """Print tables and lines to standard output."""
+    console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    for table in tables:
+        if isinstance(table, str):
+            console.print(table, markup=False, soft_wrap=True)  # a path broken in two cannot be copied
+        else:
+            console.print(table)

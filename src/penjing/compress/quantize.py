@@ -1,0 +1,147 @@
+"""int8: weights and the inputs of matrix products as 8-bit integers, by the engines' own tools.
+
+Two kinds, one for each engine:
+
+* ONNX Runtime, dynamic: weights by output channel, activations by the range of each batch. No
+  calibration; an answer can move a little with what else is in its batch.
+* OpenVINO, static: NNCF's post-training quantisation with SmoothQuant, ranges from calibration
+  texts. An answer does not depend on its batch.
+
+Which is faster is a matter of the processor, so it is measured, and what it costs is measured by
+the caller on the whole test split before anything is registered.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from penjing.compress.recipe import QuantizeRecipe
+from penjing.core.errors import GateRefusal
+from penjing.core.machine import describe_machine, usable_cores
+from penjing.core.progress import SILENT, Progress
+from penjing.engines import EngineName, open_engine
+from penjing.engines.bulk import bulk_outputs
+from penjing.export.probes import write_probes
+from penjing.export.process import run_worker
+from penjing.tokens import Encoding
+
+# Instructions that multiply 8-bit integers natively; without them OpenVINO's int8 is slower than its fp32.
+_NATIVE_INT8 = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+FILES: dict[EngineName, str] = {"onnxruntime": "model.onnx", "openvino": "model.xml"}
+_LEAST_AGREEMENT = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Quantised:
+    """An int8 model file.
+
+    Attributes:
+        engine: what runs it.
+        file: in the directory that was asked for.
+        note: why this kind, in a sentence.
+    """
+
+    engine: EngineName
+    file: Path
+    note: str
+
+
+def quantise(
+    onnx: Path,
+    target: Path,
+    calibration: Sequence[Encoding],
+    *,
+    recipe: QuantizeRecipe,
+    progress: Progress = SILENT,
+) -> Quantised:
+    """Write an int8 form of ``onnx`` into the directory ``target``.
+
+    Args:
+        onnx: fp32, as :func:`penjing.export.onnx_export.export_onnx` writes it.
+        target: made if absent.
+        calibration: texts like those to come.
+        recipe: settings.
+        progress: says what was chosen and why.
+
+    Raises:
+        ExportError: the quantiser failed.
+        GateRefusal: ``measure`` found no kind that agrees well enough.
+    """
+    if recipe.engine == "measure":
+        return _fastest_that_agrees(onnx, target, calibration, progress)
+    if recipe.engine == "auto":
+        engine, note = preferred_engine(describe_machine().instructions)
+    else:
+        engine, note = recipe.engine, "chosen by the recipe"
+    return Quantised(engine, make_int8(engine, onnx, target=target, calibration=calibration), note)
+
+
+def preferred_engine(instructions: Sequence[str]) -> tuple[EngineName, str]:
+    """Which kind is usually faster on a processor, and why."""
+    if native := sorted(_NATIVE_INT8 & set(instructions)):
+        return "openvino", f"static int8 in OpenVINO: the processor multiplies 8-bit integers natively ({native[0]})"
+    return "onnxruntime", "dynamic int8 in ONNX Runtime: the processor has no native 8-bit products"
+
+
+def make_int8(engine: EngineName, onnx: Path, *, target: Path, calibration: Sequence[Encoding]) -> Path:
+    """Write one kind into the directory ``target``, in a process of its own.
+
+    Raises:
+        ExportError: the quantiser failed.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    file = target / FILES[engine]
+    with tempfile.TemporaryDirectory() as scratch:
+        texts = Path(scratch) / "calibration.npz"
+        write_probes(texts, calibration)
+        run_worker("penjing.compress.worker", [engine, str(onnx), str(file), str(texts)])
+    return file
+
+
+def _fastest_that_agrees(onnx: Path, target: Path, calibration: Sequence[Encoding], progress: Progress) -> Quantised:
+    reference, _ = _try("onnxruntime", onnx, calibration)
+    tried: list[tuple[float, EngineName, float]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for engine in FILES:
+            file = make_int8(engine, onnx, target=Path(scratch) / engine, calibration=calibration)
+            labels, seconds = _try(engine, file, calibration)
+            agreement = float(np.mean(labels == reference))
+            tried.append((seconds, engine, agreement))
+            progress.say(f"int8 in {engine}: {seconds:.2f} s for the calibration texts, agreement {agreement:.1%}")
+        good = [entry for entry in sorted(tried) if entry[2] >= _LEAST_AGREEMENT]
+        if not good:
+            best = max(entry[2] for entry in tried)
+            raise GateRefusal(
+                f"the best int8 form agrees with fp32 on {best:.1%} of {len(calibration)} calibration texts",
+                expected=f"at least {_LEAST_AGREEMENT:.0%}",
+                do="Keep serving fp32, or train longer: answers near a tie flip most.",
+            )
+        seconds, engine, agreement = good[0]
+        shutil.copytree(Path(scratch) / engine, target, dirs_exist_ok=True)
+    return Quantised(
+        engine,
+        target / FILES[engine],
+        f"measured fastest of {len(tried)} kinds, agreement {agreement:.1%} on calibration",
+    )
+
+
+def _try(engine: EngineName, file: Path, sequences: Sequence[Encoding]) -> tuple[np.ndarray, float]:
+    """Most probable label of each sequence, and the seconds for all, after a warm-up pass."""
+    opened = open_engine(engine, file, instances=usable_cores())
+    labels = np.zeros(len(sequences), np.int64)
+    try:
+        for _ in range(2):
+            started = time.perf_counter()
+            for rows, outputs in bulk_outputs(opened, sequences):
+                labels[rows] = outputs.argmax(axis=1)
+            seconds = time.perf_counter() - started
+    finally:
+        opened.close()
+    return labels, seconds

@@ -1,0 +1,61 @@
+"""The process that quantises. Run as ``python -m penjing.compress.worker``; never imported elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from penjing.core.extras import require
+from penjing.engines.base import feed
+from penjing.engines.bulk import packed_batches
+from penjing.export.probes import read_probes
+
+
+def quantise_dynamic(onnx: Path, target: Path) -> None:
+    """ONNX Runtime's dynamic quantisation of constant matrices and of the embedding tables.
+
+    ``reduce_range`` keeps weights to 7 bits: on processors without native 8-bit products two
+    8-bit products can overflow the 16-bit sum they are added in.
+    """
+    quantization = require("onnxruntime.quantization", extra="train")
+    logging.disable(logging.WARNING)
+    quantization.quantize_dynamic(
+        str(onnx),
+        str(target),
+        weight_type=quantization.QuantType.QInt8,
+        per_channel=True,
+        reduce_range=True,
+        extra_options={"MatMulConstBOnly": True, "DefaultTensorType": 1},
+    )
+
+
+def quantise_static(onnx: Path, target: Path, calibration: Path) -> None:
+    """NNCF's post-training quantisation of the same graph for OpenVINO."""
+    nncf, openvino = require("nncf", extra="train"), require("openvino", extra="serve")
+    nncf.set_log_level(logging.ERROR)
+    graph = openvino.Core().read_model(str(onnx))
+    names = frozenset(port.any_name for port in graph.inputs)
+    batches: list[Any] = [feed(batch, names) for batch in packed_batches(read_probes(calibration))]
+    model = nncf.quantize(
+        graph,
+        nncf.Dataset(batches),
+        model_type=nncf.ModelType.TRANSFORMER,
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(batches),
+    )
+    openvino.save_model(model, str(target))
+
+
+def main() -> None:
+    """Arguments: engine, fp32 ONNX file, file to write, calibration sequences."""
+    engine, (onnx, target, calibration) = sys.argv[1], (Path(text) for text in sys.argv[2:5])
+    if engine == "openvino":
+        quantise_static(onnx, target, calibration)
+    else:
+        quantise_dynamic(onnx, target)
+
+
+if __name__ == "__main__":
+    main()

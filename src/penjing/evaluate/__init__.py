@@ -1,0 +1,48 @@
+"""Evaluation: metrics with confidence intervals, paired comparison, speed, gates and reports."""
+
+from penjing.evaluate.calibration import ReliabilityBin
+from penjing.evaluate.classification import ClassificationResult, ClassificationScore
+from penjing.evaluate.confusion import ClassFigures, ConfusedPair
+from penjing.evaluate.content import (
+    Comparison,
+    DataReport,
+    Headline,
+    LearningCurve,
+    ReportContent,
+    SystemRow,
+    TrainPoint,
+    ValidationPoint,
+)
+from penjing.evaluate.gate import Gate, GateRule, Reason, Verdict
+from penjing.evaluate.paired import ClassChange, PairedComparison, PairedResult
+from penjing.evaluate.report import render_report, write_report
+from penjing.evaluate.speed import Round, ratio_over_rounds, summarise_latencies, summarise_rounds
+
+__all__ = [
+    "ClassChange",
+    "ClassFigures",
+    "ClassificationResult",
+    "ClassificationScore",
+    "Comparison",
+    "ConfusedPair",
+    "DataReport",
+    "Gate",
+    "GateRule",
+    "Headline",
+    "LearningCurve",
+    "PairedComparison",
+    "PairedResult",
+    "Reason",
+    "ReliabilityBin",
+    "ReportContent",
+    "Round",
+    "SystemRow",
+    "TrainPoint",
+    "ValidationPoint",
+    "Verdict",
+    "ratio_over_rounds",
+    "render_report",
+    "summarise_latencies",
+    "summarise_rounds",
+    "write_report",
+]

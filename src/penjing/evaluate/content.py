@@ -1,0 +1,130 @@
+"""What a report is made of: plain data, so that it can be kept as JSON and printed again later.
+
+Promise: every part may be absent, and its section is then absent too.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from penjing.core.machine import Machine
+from penjing.core.nouns import Frozen, Measurement, Task
+from penjing.evaluate.classification import ClassificationResult
+from penjing.evaluate.gate import Verdict
+from penjing.evaluate.paired import PairedResult
+from penjing.store.manifest import DataRecord, FileRecord, Parent
+
+
+class Headline(Frozen):
+    """What the report is about.
+
+    Attributes:
+        version: None before the store has given one.
+        summary: a sentence or two above everything else.
+    """
+
+    model: str
+    version: int | None = None
+    task: Task
+    created: datetime
+    machine: Machine | None = None
+    summary: str = ""
+
+
+class SystemRow(Frozen):
+    """One system of the speed and size table, all measured in the same run.
+
+    Attributes:
+        size_mb: bytes that serving loads, in units of 10⁶.
+        ratio: its throughput over the first row's, by rounds; None for the first row itself.
+    """
+
+    name: str
+    accuracy: Measurement | None = None
+    size_mb: float | None = None
+    p50_ms: Measurement | None = None
+    p99_ms: Measurement | None = None
+    requests_per_s: Measurement | None = None
+    tokens_per_s: Measurement | None = None
+    ratio: Measurement | None = None
+
+
+class TrainPoint(Frozen):
+    """The loss of one optimiser step, after ``tokens`` real tokens in all."""
+
+    tokens: int
+    loss: float
+
+
+class ValidationPoint(Frozen):
+    """An evaluation in the course of training, after ``tokens`` real tokens in all."""
+
+    tokens: int
+    accuracy: float
+    loss: float | None = None
+
+
+class LearningCurve(Frozen):
+    """Training as it went."""
+
+    train: tuple[TrainPoint, ...] = ()
+    validation: tuple[ValidationPoint, ...] = ()
+
+
+class Comparison(Frozen):
+    """A paired comparison and the names of its two sides."""
+
+    baseline: str
+    candidate: str
+    result: PairedResult
+
+
+class DataReport(Frozen):
+    """The data that made and judged the model.
+
+    Attributes:
+        splits: name of the split → where it came from.
+        classes: name of the split → label → examples.
+        findings: what was noticed, a sentence each: duplicates, leakage, empty texts.
+    """
+
+    splits: dict[str, DataRecord]
+    classes: dict[str, dict[str, int]] = Field(default_factory=dict)
+    findings: tuple[str, ...] = ()
+
+
+class ReportContent(Frozen):
+    """A whole report.
+
+    Attributes:
+        headline: what, which, when, where.
+        quality: the classifier's scores on the test split.
+        measurements: further figures by name, such as ε spent.
+        systems: rows of the speed and size table, the one to compare with first.
+        conditions: how ``systems`` were measured: requests, rounds, concurrency.
+        learning: the learning curve.
+        comparison: what a change (int8, pruning) cost.
+        verdict: what the gate said.
+        data: the data report.
+        recipe_yaml: the resolved recipe as text; recipe_digest: its digest.
+        parents: what the model was made from.
+        files: the bundle's files and digests.
+        notes: further sentences.
+    """
+
+    headline: Headline
+    quality: ClassificationResult | None = None
+    measurements: dict[str, Measurement] = Field(default_factory=dict)
+    systems: tuple[SystemRow, ...] = ()
+    conditions: str = ""
+    learning: LearningCurve | None = None
+    comparison: Comparison | None = None
+    verdict: Verdict | None = None
+    data: DataReport | None = None
+    recipe_yaml: str = ""
+    recipe_digest: str = ""
+    parents: tuple[Parent, ...] = ()
+    files: dict[str, FileRecord] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""From a checkpoint to an engine's file, with proof that the answers are the same."""

@@ -1,0 +1,66 @@
+"""The process that exports. Run as ``python -m penjing.export.worker``; never imported elsewhere.
+
+Exporters change global state (one was seen to spoil a later export in the same process without
+an error), so each export has a process of its own, and what it wrote is checked by another.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from penjing.core.errors import PenjingError
+from penjing.engines.base import INPUTS, OUTPUT
+from penjing.export.probes import read_probes
+from penjing.models.checkpoint import inspect_checkpoint
+from penjing.models.loading import load_classifier
+from penjing.models.packed import PackedEncoder, RowForward, padded_logits
+
+# Newest operator set that the exporter, both engines and their quantisers share.
+_OPSET = 18
+
+
+def export(checkpoint: Path, target: Path, probes: Path) -> None:
+    """Write ``target`` (ONNX, fp32) and ``target.npz`` (reference outputs for the probes)."""
+    found = inspect_checkpoint(checkpoint)
+    model = load_classifier(found)
+    sequences = read_probes(probes)
+    with torch.no_grad():
+        reference = torch.cat([padded_logits(model, [one], pad_id=found.pad_id) for one in sequences])
+    np.savez(target.with_suffix(".npz"), logits=reference.numpy())
+    _write_onnx(RowForward(PackedEncoder(model)).eval(), target)
+
+
+def _write_onnx(forward: RowForward, target: Path) -> None:
+    # Sizes that appear nowhere in a model: what is traced must not be taken for a constant.
+    example = [torch.ones((2, 22), dtype=torch.int64) for _ in INPUTS[:4]] + [torch.tensor([0, 9, 22])]
+    cells = {0: "rows", 1: "width"}
+    # The tracing exporter: a third of the newer one's time here, and it knows more architectures.
+    torch.onnx.export(
+        forward,
+        tuple(example),
+        str(target),
+        dynamo=False,
+        opset_version=_OPSET,
+        input_names=list(INPUTS),
+        output_names=[OUTPUT],
+        dynamic_axes={**dict.fromkeys(INPUTS[:4], cells), "first": {0: "sequences"}, OUTPUT: {0: "sequences"}},
+    )
+
+
+def main() -> None:
+    """Arguments: checkpoint directory, ONNX file to write, probes file."""
+    warnings.simplefilter("ignore")
+    checkpoint, target, probes = (Path(text) for text in sys.argv[1:4])
+    try:
+        export(checkpoint, target, probes)
+    except PenjingError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,283 @@
+"""Checkpoint directories, looked at before anything in them is trusted.
+
+A checkpoint is a directory in Hugging Face layout: ``config.json``, ``model.safetensors``,
+``tokenizer.json``. :func:`inspect_checkpoint` reads headers only, needs no torch, and refuses
+what would fail later in a less clear way. Pickled weights are never opened.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penjing.core.errors import CheckpointError, ResourceError
+from penjing.core.extras import require
+from penjing.core.files import digest, sha256_file
+from penjing.data import WEIGHTS, named_weights
+from penjing.tokens import TextEncoder
+
+WEIGHT_FILE, WEIGHT_INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLED = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+# What travels with a model: enough to open it in Transformers, nothing that could run.
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt",
+    "sentencepiece.bpe.model", "spiece.model", "added_tokens.json",
+)  # fmt: skip
+_MAX_HEADER_BYTES = 100 << 20
+_NUMBERS = ("max_position_embeddings", "pad_token_id", "vocab_size")  # of config.json, where present
+_HUB_ANSWERS_WITHIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint that passed inspection.
+
+    Attributes:
+        path: the directory.
+        source: what the user called it.
+        config: ``config.json``.
+        parameters: number of weights.
+        digest: over config, weights and tokenizer.
+    """
+
+    path: Path
+    source: str
+    config: dict[str, Any]
+    parameters: int
+    digest: str
+
+    @property
+    def model_type(self) -> str:
+        """Transformers' name of the architecture."""
+        return str(self.config["model_type"])
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest sequence its position table allows."""
+        positions = int(self.config.get("max_position_embeddings", 512))
+        offset = int(self.config.get("pad_token_id") or 0) + 1
+        return positions - offset if self.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else positions
+
+    @property
+    def pad_id(self) -> int:
+        """The padding token."""
+        return int(self.config.get("pad_token_id") or 0)
+
+    @property
+    def tokenizer(self) -> Path:
+        """The tokenizer file."""
+        return self.path / "tokenizer.json"
+
+
+def find_checkpoint(source: str) -> Checkpoint:
+    """Turn what a user calls a model into an inspected directory.
+
+    Args:
+        source: a directory; a name of :data:`penjing.data.WEIGHTS`; or a hub name such as ``org/model``.
+
+    Raises:
+        CheckpointError: not a usable checkpoint.
+        ResourceError: it would have to be fetched and could not be.
+    """
+    path = Path(source).expanduser()
+    if path.exists() and not (source in WEIGHTS and path.is_file()):
+        return inspect_checkpoint(path, source=source)
+    if source in WEIGHTS:
+        return inspect_checkpoint(named_weights(source), source=source)
+    if source.startswith((".", "/", "~")) or source.count("/") > 1:
+        raise CheckpointError(
+            f"model {source!r} is not a directory",
+            expected=f"a checkpoint directory, a hub name (org/model) or one of {', '.join(WEIGHTS)}",
+        )
+    return inspect_checkpoint(_from_hub(source), source=source)
+
+
+def _from_hub(name: str) -> Path:
+    """The files of a hub name: from the hub if it answers soon, else from the local cache."""
+    hub = require("huggingface_hub", extra="train")
+    wanted = ["config.json", "*.safetensors", "*.safetensors.index.json", *TOKENIZER_FILES]
+    try:
+        try:
+            hub.HfApi().model_info(name, timeout=_HUB_ANSWERS_WITHIN_S)  # the download itself may wait for ever
+        except Exception as error:  # noqa: BLE001  (of many kinds; told below unless the files are here already)
+            return _cached(hub, name, wanted, silence=error)
+        return Path(hub.snapshot_download(name, allow_patterns=wanted))
+    except Exception as error:  # the hub client raises its own and its transport's many errors
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        raise ResourceError(
+            f"model {name!r} could not be fetched from the hub: {said}",
+            expected="a hub name that is reachable or already cached",
+            do=f"Give a local directory, or one of: {', '.join(WEIGHTS)}.",
+        ) from error
+
+
+def _cached(hub: Any, name: str, wanted: list[str], *, silence: Exception) -> Path:
+    try:
+        return Path(hub.snapshot_download(name, allow_patterns=wanted, local_files_only=True))
+    except Exception as error:
+        raise silence from error
+
+
+def inspect_checkpoint(path: Path, *, source: str | None = None) -> Checkpoint:
+    """Read the headers of a checkpoint directory and refuse what cannot work.
+
+    Raises:
+        CheckpointError: a missing or malformed file, pickled weights, a truncated weight file, or
+            a tokenizer that makes ids the embedding table does not have.
+    """
+    _refuse_incomplete(path)
+    config = _read_config(path / "config.json")
+    weights, shapes = _weight_files(path), _shapes(path)
+    _refuse_foreign_tokenizer(path, config, shapes)
+    parts = {file.name: sha256_file(file) for file in (path / "config.json", path / "tokenizer.json", *weights)}
+    parameters = sum(math.prod(shape) for shape in shapes.values())
+    return Checkpoint(path, source or str(path), config, parameters, digest(parts))
+
+
+def copy_tokenizer(checkpoint: Path, target: Path) -> None:
+    """Copy the tokenizer's files, and only those, beside newly saved weights."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in TOKENIZER_FILES:
+        if (checkpoint / name).is_file():
+            shutil.copyfile(checkpoint / name, target / name)
+
+
+def copy_checkpoint(checkpoint: Checkpoint, target: Path) -> None:
+    """Copy config, weights and tokenizer, and nothing else that lies there."""
+    copy_tokenizer(checkpoint.path, target)
+    for file in [checkpoint.path / "config.json", *_weight_files(checkpoint.path)]:
+        shutil.copyfile(file, target / file.name)
+    if not (checkpoint.path / WEIGHT_FILE).is_file():
+        shutil.copyfile(checkpoint.path / WEIGHT_INDEX, target / WEIGHT_INDEX)
+
+
+def _refuse_incomplete(path: Path) -> None:
+    if not path.is_dir():
+        raise CheckpointError(f"checkpoint {path} is not a directory", expected="a checkpoint directory")
+    try:
+        names = {file.name for file in path.iterdir() if file.is_file()}  # a link that leads nowhere is no file
+    except OSError as error:
+        raise CheckpointError(f"checkpoint {path} cannot be read: {error.strerror}") from error
+    safe = bool(names & {WEIGHT_FILE, WEIGHT_INDEX})
+    pickled = sorted(name for name in names if name.endswith(PICKLED) and "training_args" not in name)
+    if not safe and pickled:
+        raise CheckpointError(
+            f"checkpoint {path} holds pickled weights ({', '.join(pickled)}), which can run code when opened",
+            expected="model.safetensors",
+            do="Convert it where you trust it: model.save_pretrained(directory, safe_serialization=True).",
+        )
+    needed = ["config.json", "tokenizer.json"] + ([] if safe else [WEIGHT_FILE])
+    if missing := [name for name in needed if name not in names]:
+        raise CheckpointError(
+            f"checkpoint {path} lacks {', '.join(missing)}",
+            expected="config.json, model.safetensors and tokenizer.json",
+            do="Save model and tokenizer into one directory with save_pretrained().",
+        )
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    config = _read_json(path, expected="a Transformers config.json")
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise CheckpointError(f"{path} names no model_type", expected="a Transformers config.json")
+    for name in _NUMBERS:
+        value = config.get(name)
+        if value is not None and (type(value) is not int or value < 0):
+            raise CheckpointError(f"{path} has {name} {value!r}", expected="a whole number")
+    return config
+
+
+def _read_json(path: Path, *, expected: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not JSON: {error}", expected=expected, do="Copy it again.") from error
+
+
+def _weight_files(path: Path) -> list[Path]:
+    """The files that Transformers would load; each exists."""
+    if (path / WEIGHT_FILE).is_file():
+        return [path / WEIGHT_FILE]
+    index = _read_index(path / WEIGHT_INDEX)
+    names = sorted(set(index.values()))
+    if missing := [name for name in names if not (path / name).is_file()]:
+        raise CheckpointError(f"checkpoint {path} lacks {', '.join(missing)}", expected="every file of its index")
+    return [path / name for name in names]
+
+
+def _read_index(path: Path) -> dict[str, str]:
+    expected = "a weight_map of tensor to file"
+    whole = _read_json(path, expected=expected)
+    names = whole.get("weight_map") if isinstance(whole, dict) else None
+    if not isinstance(names, dict) or not names or not all(isinstance(file, str) for file in names.values()):
+        raise CheckpointError(f"{path} is not a weight index", expected=expected)
+    if outside := sorted({file for file in names.values() if "/" in file or "\\" in file or file in ("", "..")}):
+        raise CheckpointError(f"{path} points outside the checkpoint ({outside[0]})", expected="plain file names")
+    return names
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Tensor name → shape, over all weight files."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file in _weight_files(path):
+        shapes |= _safetensors_shapes(file)
+    if not (path / WEIGHT_FILE).is_file() and (absent := sorted(_read_index(path / WEIGHT_INDEX).keys() - shapes)):
+        raise CheckpointError(
+            f"the weight files in {path} lack {len(absent)} tensors of its index, such as {absent[0]}",
+            expected="every tensor of the index",
+            do="Copy the checkpoint again.",
+        )
+    return shapes
+
+
+def _safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Tensor name → shape from the header; refuses a file whose size does not fit it.
+
+    Source: the safetensors format, 8-byte little-endian header length, JSON header, data.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > min(size, _MAX_HEADER_BYTES):
+                raise ValueError(f"header of {length} bytes in a file of {size}")
+            header = json.loads(file.read(length))
+        tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        end = max((int(entry["data_offsets"][1]) for entry in tensors.values()), default=0)
+        shapes = {name: tuple(int(side) for side in entry["shape"]) for name, entry in tensors.items()}
+    except (
+        ValueError,
+        OSError,
+        struct.error,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        RecursionError,
+    ) as error:
+        raise CheckpointError(
+            f"{path} is not a safetensors file: {error}", expected="weights in safetensors", do="Copy it again."
+        ) from error
+    if size != 8 + length + end:
+        raise CheckpointError(
+            f"{path} has {size} bytes, its header promises {8 + length + end}",
+            expected="a whole file",
+            do="It was cut short or changed; copy it again.",
+        )
+    return shapes
+
+
+def _refuse_foreign_tokenizer(path: Path, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
+    ids = TextEncoder(path / "tokenizer.json", max_tokens=8).vocabulary_size
+    tables = [shape[0] for name, shape in shapes.items() if name.endswith("word_embeddings.weight")]
+    rows = min(tables, default=int(config.get("vocab_size", ids)))
+    if ids > rows:
+        raise CheckpointError(
+            f"the tokenizer in {path} makes {ids} different ids, the embedding table has {rows} rows",
+            expected="the tokenizer the model was trained with",
+            do="Copy tokenizer.json from the model's own checkpoint.",
+        )

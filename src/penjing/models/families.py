@@ -1,0 +1,189 @@
+"""The architectures we know: where each keeps the parts of a post-norm encoder, and its head.
+
+Adding one is adding a function here and a line to the parity test. A checkpoint of another
+family is refused by name: packing that is nearly right raises no error and answers wrongly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from penjing.core.errors import CheckpointError
+from penjing.models.attention import PositionBias
+
+
+@dataclass(frozen=True, slots=True)
+class LayerParts:
+    """One transformer layer: attention, then feed-forward, each followed by a norm."""
+
+    query: nn.Module
+    key: nn.Module
+    value: nn.Module
+    attention_out: nn.Module
+    attention_norm: nn.Module
+    up: nn.Module
+    activation: Callable[[Tensor], Tensor]
+    down: nn.Module
+    output_norm: nn.Module
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderParts:
+    """What :class:`penjing.models.packed.PackedEncoder` walks through.
+
+    Attributes:
+        embed: (ids, positions, types), each int64 (cells,), → (cells, hidden), normed.
+        layers: from the input to the output.
+        heads: attention heads of every layer.
+        head: (sequences, hidden) of first tokens → (sequences, outputs).
+        dropout: probability on hidden states in training.
+        bias: relative-position scores, or None.
+        before_layers: modules that come before layer 0, for layer freezing.
+    """
+
+    embed: Callable[[Tensor, Tensor, Tensor], Tensor]
+    layers: tuple[LayerParts, ...]
+    heads: int
+    head: Callable[[Tensor], Tensor]
+    dropout: float
+    bias: PositionBias | None
+    before_layers: tuple[nn.Module, ...]
+
+
+def encoder_parts(model: Any) -> EncoderParts:
+    """The parts of a Transformers sequence-classification model.
+
+    Raises:
+        CheckpointError: a family that is not known here.
+    """
+    build = FAMILIES.get(model.config.model_type)
+    if build is None:
+        raise unknown_family(model.config.model_type)
+    return build(model)
+
+
+def unknown_family(model_type: str) -> CheckpointError:
+    """The refusal of a model type that has no packed path."""
+    return CheckpointError(
+        f"model type {model_type!r}",
+        expected=f"one of {', '.join(sorted(FAMILIES))}",
+        do="Choose a checkpoint of a supported family.",
+    )
+
+
+def _bert(model: Any) -> EncoderParts:
+    encoder = model.bert
+    return _bert_like(encoder, head=lambda first: model.classifier(model.dropout(encoder.pooler(first[:, None]))))
+
+
+def _first_token_head(model: Any) -> Callable[[Tensor], Tensor]:
+    """RoBERTa, ELECTRA, MPNet: the head takes ``(batch, tokens, hidden)`` and reads token 0."""
+    return lambda first: model.classifier(first[:, None])
+
+
+def _roberta(model: Any) -> EncoderParts:
+    padding = model.config.pad_token_id
+    return _bert_like(model.roberta, head=_first_token_head(model), position_offset=padding + 1)
+
+
+def _electra(model: Any) -> EncoderParts:
+    return _bert_like(model.electra, head=_first_token_head(model))
+
+
+def _bert_like(encoder: Any, *, head: Callable[[Tensor], Tensor], position_offset: int = 0) -> EncoderParts:
+    embeddings, project = encoder.embeddings, getattr(encoder, "embeddings_project", None)
+
+    def embed(ids: Tensor, positions: Tensor, types: Tensor) -> Tensor:
+        summed = embeddings.word_embeddings(ids) + embeddings.token_type_embeddings(types)
+        summed = summed + embeddings.position_embeddings(positions + position_offset)
+        normed: Tensor = embeddings.LayerNorm(summed)
+        projected: Tensor = normed if project is None else project(normed)
+        return projected
+
+    layers = tuple(
+        LayerParts(
+            layer.attention.self.query, layer.attention.self.key, layer.attention.self.value,
+            layer.attention.output.dense, layer.attention.output.LayerNorm,
+            layer.intermediate.dense, layer.intermediate.intermediate_act_fn,
+            layer.output.dense, layer.output.LayerNorm,
+        )
+        for layer in encoder.encoder.layer
+    )  # fmt: skip
+    before = (embeddings,) if project is None else (embeddings, project)
+    config = encoder.config
+    return EncoderParts(embed, layers, config.num_attention_heads, head, config.hidden_dropout_prob, None, before)
+
+
+def _distilbert(model: Any) -> EncoderParts:
+    encoder, config = model.distilbert, model.config
+    embeddings = encoder.embeddings
+
+    def embed(ids: Tensor, positions: Tensor, types: Tensor) -> Tensor:
+        del types
+        normed: Tensor = embeddings.LayerNorm(
+            embeddings.word_embeddings(ids) + embeddings.position_embeddings(positions)
+        )
+        return normed
+
+    layers = tuple(
+        LayerParts(
+            layer.attention.q_lin, layer.attention.k_lin, layer.attention.v_lin,
+            layer.attention.out_lin, layer.sa_layer_norm,
+            layer.ffn.lin1, layer.ffn.activation, layer.ffn.lin2, layer.output_layer_norm,
+        )
+        for layer in encoder.transformer.layer
+    )  # fmt: skip
+
+    def head(first: Tensor) -> Tensor:
+        logits: Tensor = model.classifier(model.dropout(torch.relu(model.pre_classifier(first))))
+        return logits
+
+    return EncoderParts(embed, layers, config.n_heads, head, config.dropout, None, (embeddings,))
+
+
+def _mpnet(model: Any) -> EncoderParts:
+    encoder, config = model.mpnet, model.config
+    embeddings, stack = encoder.embeddings, encoder.encoder
+    offset = config.pad_token_id + 1
+
+    def embed(ids: Tensor, positions: Tensor, types: Tensor) -> Tensor:
+        del types
+        summed = embeddings.word_embeddings(ids) + embeddings.position_embeddings(positions + offset)
+        normed: Tensor = embeddings.LayerNorm(summed)
+        return normed
+
+    def bias(positions: Tensor) -> Tensor:
+        relative = positions[:, None, :] - positions[:, :, None]
+        buckets = stack.relative_position_bucket(relative, num_buckets=config.relative_attention_num_buckets)
+        scores: Tensor = stack.relative_attention_bias(buckets).permute(0, 3, 1, 2)
+        return scores
+
+    layers = tuple(
+        LayerParts(
+            layer.attention.attn.q, layer.attention.attn.k, layer.attention.attn.v,
+            layer.attention.attn.o, layer.attention.LayerNorm,
+            layer.intermediate.dense, layer.intermediate.intermediate_act_fn,
+            layer.output.dense, layer.output.LayerNorm,
+        )
+        for layer in stack.layer
+    )  # fmt: skip
+    before = (embeddings, stack.relative_attention_bias)
+    return EncoderParts(
+        embed, layers, config.num_attention_heads, _first_token_head(model), config.hidden_dropout_prob, bias, before
+    )
+
+
+FAMILIES: dict[str, Callable[[Any], EncoderParts]] = {
+    "bert": _bert,
+    "roberta": _roberta,
+    "xlm-roberta": _roberta,
+    "camembert": _roberta,
+    "electra": _electra,
+    "distilbert": _distilbert,
+    "mpnet": _mpnet,
+}

@@ -1,0 +1,117 @@
+"""Transformers models in and out of checkpoint directories, quietly and without surprises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from penjing.core.errors import CheckpointError, ResourceError
+from penjing.core.extras import require
+from penjing.models.checkpoint import Checkpoint, copy_tokenizer
+from penjing.models.families import FAMILIES, unknown_family
+
+_SHOWN = 3
+
+
+def load_classifier(checkpoint: Checkpoint, labels: Sequence[str] | None = None) -> Any:
+    """A Transformers sequence-classification model in fp32, in evaluation mode.
+
+    Args:
+        checkpoint: an inspected checkpoint.
+        labels: class names of a new task. The head is new unless the checkpoint has one of as
+            many outputs, which is then where training starts. None keeps the checkpoint's own.
+
+    Raises:
+        CheckpointError: a family without a packed path; a config that does not fit; weights that
+            lack a part of the encoder, or without ``labels`` of the head. Transformers alone
+            would fill such gaps with random numbers.
+    """
+    if checkpoint.model_type not in FAMILIES:
+        raise unknown_family(checkpoint.model_type)
+    transformers, torch = require("transformers", extra="train"), require("torch", extra="train")
+    options: dict[str, Any] = {}
+    if labels is not None:
+        options = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    with quiet_transformers(), _told(checkpoint):
+        model, found = transformers.AutoModelForSequenceClassification.from_pretrained(
+            checkpoint.path,
+            dtype=torch.float32,
+            attn_implementation="sdpa",
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # refused below, but for a new head
+            output_loading_info=True,
+            **options,
+        )
+    _refuse_gaps(checkpoint, found, encoder=f"{model.base_model_prefix}.", may_lack_head=labels is not None)
+    return model.eval()
+
+
+def save_checkpoint(model: Any, tokenizer_from: Path, target: Path) -> None:
+    """Write an ordinary Transformers checkpoint, tokenizer included.
+
+    Raises:
+        ResourceError: the disk refused the weights.
+    """
+    with quiet_transformers(), refused_writes_told(target):
+        model.save_pretrained(target)
+    copy_tokenizer(tokenizer_from, target)
+
+
+@contextmanager
+def refused_writes_told(target: Path) -> Iterator[None]:
+    """Turn the error that safetensors raises where the system refuses a write into ours."""
+    refusal = require("safetensors", extra="train").SafetensorError
+    try:
+        yield
+    except refusal as error:
+        raise ResourceError(
+            f"writing {target} failed: {error}",
+            expected="a writable disk with room left",
+            do="Free space or choose another directory, then run the same command again.",
+        ) from error
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Hold back Transformers' own notices and bars: that a new head is new is what was asked for."""
+    logging = require("transformers", extra="train").utils.logging
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _told(checkpoint: Checkpoint) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # a config that lies makes Transformers raise errors of every kind
+        said = " ".join(str(error).split())[:300]
+        raise CheckpointError(
+            f"Transformers cannot open {checkpoint.path}: {type(error).__name__}: {said}",
+            expected=f"a whole {checkpoint.model_type} checkpoint whose config.json fits its weights",
+            do="Copy it again from where it opens.",
+        ) from error
+
+
+def _refuse_gaps(checkpoint: Checkpoint, found: Mapping[str, Any], *, encoder: str, may_lack_head: bool) -> None:
+    """Refuse weights that Transformers replaced by random numbers, the pooler's and a new head's apart."""
+    gaps = [*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])]
+    if may_lack_head:
+        gaps = [name for name in gaps if name.startswith(encoder) and not name.startswith(f"{encoder}pooler.")]
+    if gaps:
+        shown = ", ".join(sorted(gaps)[:_SHOWN]) + (" …" if len(gaps) > _SHOWN else "")
+        raise CheckpointError(
+            f"the weights in {checkpoint.path} lack {len(gaps)} tensors of the shape its config.json asks for: {shown}",
+            expected=f"all of a {checkpoint.model_type}" + ("'s encoder" if may_lack_head else " classifier"),
+            do="Use the config.json that was saved with these weights.",
+        )

@@ -1,0 +1,1 @@
+"""Transports: each dialect translates between its wire form and the data plane, and nothing else."""

@@ -1,0 +1,203 @@
+"""TensorFlow Serving's REST API.
+
+What Penjing adds, all of it where TensorFlow Serving answers with an error:
+
+- ``attention_mask`` may be left out (all ones), ``token_type_ids`` too (all zeros);
+- one row may itself be a batch (a list of lists of ids): its prediction is then a list;
+- raw text: with no ``signature_name``, strings or objects with ``text`` go to the signature ``text``
+  (``text``, optionally ``text_pair`` → ``label``, ``score``, ``probabilities``), and to ``classify``;
+- ``GET /v1/models`` lists the models; ``GET /v1/models/<m>`` carries OpenAI's and KServe's keys too;
+- ``x-penjing-timeout-ms`` in a request asks for an earlier deadline; replies say what they cost.
+
+Source: tensorflow/serving, ``model_servers/http_rest_api_handler.cc``.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from penjing.core.errors import InvalidRequestError, ModelNotFoundError, NotReadyError
+from penjing.serve.answers import Answers
+from penjing.serve.api.http import Headers, Reply, Request
+from penjing.serve.api.tensorflow_serving import errors, status
+from penjing.serve.api.tensorflow_serving.bodies import Form, choose, read_inputs, signature_name
+from penjing.serve.api.tensorflow_serving.examples import read_examples
+from penjing.serve.api.tensorflow_serving.inputs import Shape, to_inputs
+from penjing.serve.api.tensorflow_serving.parsing import parse_object
+from penjing.serve.api.tensorflow_serving.paths import Call, parse_call
+from penjing.serve.api.tensorflow_serving.printing import (
+    Tensor,
+    columns_json,
+    decimals,
+    results_json,
+    rows_json,
+    tokens_of,
+)
+from penjing.serve.api.tensorflow_serving.signatures import DEFAULT, TEXT, Signature, signatures_of
+from penjing.serve.decoding import classify
+from penjing.serve.plane import DataPlane
+from penjing.serve.versions import Version
+
+_CORS: Headers = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"POST, GET"),
+    (b"access-control-allow-headers", b"Content-Type"),
+]
+_LONG_BODY_BYTES = 64 << 10  # from here on JSON is read off the event loop
+
+
+class TensorFlowServing:
+    """See the module.
+
+    Args:
+        plane: answers predictions.
+        cors: let browsers on other sites call.
+    """
+
+    def __init__(self, plane: DataPlane, *, cors: bool = False) -> None:
+        self._plane = plane
+        self._cors = _CORS if cors else []
+
+    def claims(self, path: str) -> bool:
+        """See :class:`penjing.serve.api.site.Dialect`."""
+        return path[:4].lower() == "/v1/"
+
+    async def answer(self, request: Request) -> Reply:
+        """See :class:`penjing.serve.api.site.Dialect`."""
+        if request.method == "OPTIONS":
+            return _preflight(request, self._cors)
+        call = parse_call(request.method, request.target)
+        if request.method == "POST":
+            reply = await self._counted(call, request)
+        else:
+            reply = self._look_up(call)
+        reply.headers.extend(self._cors)
+        return reply
+
+    def fault(self, error: Exception) -> Reply:
+        """See :class:`penjing.serve.api.site.Dialect`."""
+        reply = errors.fault(error)
+        reply.headers.extend(self._cors)
+        return reply
+
+    def _look_up(self, call: Call) -> Reply:
+        models = self._plane.models
+        if not call.model and call.kind == "status" and call.ref is None:
+            return status.list_models(models)
+        if not call.model:
+            raise InvalidRequestError("Missing model name in request.")
+        if call.kind == "status":
+            return status.model_status(models, call)
+        version = self._enter(call)
+        try:
+            return status.model_metadata(version)
+        finally:
+            version.leave()
+
+    async def _counted(self, call: Call, request: Request) -> Reply:
+        """Answer, and count the answer or the error under the model's name."""
+        try:
+            reply = await self._run(call, request)
+        except Exception as error:
+            self._count(call, request, code=errors.status_of(error)[1])
+            raise
+        self._count(call, request, code="OK")
+        return reply
+
+    def _count(self, call: Call, request: Request, *, code: str) -> None:
+        if self._plane.models.shelf(call.model) is not None:  # invented names would grow the metrics page
+            meters = self._plane.metrics.of(call.model)
+            meters.replied(code, api=call.kind.capitalize(), seconds=time.monotonic() - request.began)
+
+    async def _run(self, call: Call, request: Request) -> Reply:
+        body = await request.body()
+        if len(body) > _LONG_BODY_BYTES:
+            document = await self._plane.aside(lambda: parse_object(body), deadline=request.deadline)
+        else:
+            document = parse_object(body)
+        asked = signature_name(document)
+        if call.kind == "predict":
+            return await self._predict(call, request, document)
+        inputs = read_examples(document, method=call.kind)
+        version = self._enter(call)
+        try:
+            _check_method(version, asked, method=call.kind)
+            with request.while_connected():
+                answers = await self._plane.ask(version, inputs, deadline=request.deadline)
+        finally:
+            version.leave()
+        results = _classes(answers) if call.kind == "classify" else decimals(answers.outputs[:, 0])
+        return Reply(200, results_json(results), headers=answers.cost.headers())
+
+    async def _predict(self, call: Call, request: Request, document: dict[str, Any]) -> Reply:
+        version = self._enter(call)
+        try:
+            signature = choose(document, signatures_of(version.servable))
+            if signature.method != "predict":
+                raise _wrong_method("predict", signature)
+            form, tensors = read_inputs(document, signature)
+            inputs, shape = to_inputs(tensors)
+            with request.while_connected():
+                answers = await self._plane.ask(version, inputs, deadline=request.deadline)
+        finally:
+            version.leave()
+        return Reply(200, _print(answers, signature, form=form, shape=shape), headers=answers.cost.headers())
+
+    def _enter(self, call: Call) -> Version:
+        """The version of a call, with TensorFlow Serving's words where there is none. To be left."""
+        try:
+            return self._plane.models.enter(call.model, call.ref)
+        except (ModelNotFoundError, NotReadyError) as error:
+            if isinstance(call.ref, str) and not isinstance(error, NotReadyError):
+                raise InvalidRequestError(f"Unrecognized servable version label: {call.ref}") from error
+            raise ModelNotFoundError(f"Servable not found for request: {call}") from error
+
+
+def _print(answers: Answers, signature: Signature, *, form: Form, shape: Shape) -> bytes:
+    tensors: dict[str, Tensor]
+    if signature.name == TEXT:
+        predicted = classify(answers.outputs, answers.labels)
+        tensors = {
+            "label": np.array(predicted.labels, object).reshape(shape),
+            "score": predicted.scores.reshape(shape),
+            "probabilities": predicted.probabilities.reshape(*shape, len(predicted.classes)),
+        }
+    else:
+        tensors = {"logits": answers.outputs.reshape(*shape, answers.outputs.shape[1])}
+    return rows_json(tensors) if form == "row" else columns_json(tensors)
+
+
+def _classes(answers: Answers) -> list[str]:
+    predicted = classify(answers.outputs, answers.labels)
+    names = tokens_of("label", np.array(predicted.classes, object))
+    scores = tokens_of("score", predicted.probabilities)
+    rows = [scores[begin : begin + len(names)] for begin in range(0, len(scores), len(names))]
+    return ["[" + ", ".join(f"[{name}, {score}]" for name, score in zip(names, row, strict=True)) + "]" for row in rows]
+
+
+def _check_method(version: Version, asked: str, *, method: str) -> None:
+    """Refuse a signature that is not made for the method; the default stands for the method's own."""
+    signatures = signatures_of(version.servable)
+    name = asked if asked not in ("", DEFAULT) or method not in signatures else method
+    name = name or DEFAULT
+    if name not in signatures:
+        raise InvalidRequestError(f'Serving signature name: "{name}" not found in signature def')
+    if signatures[name].method != method:
+        raise _wrong_method(method, signatures[name])
+
+
+def _wrong_method(method: str, signature: Signature) -> InvalidRequestError:
+    kind = {"classify": "classification", "regress": "regression", "predict": "prediction"}[method]
+    return InvalidRequestError(
+        f"Expected {kind} signature method_name to be tensorflow/serving/{method}. "
+        f"Was: tensorflow/serving/{signature.method}"
+    )
+
+
+def _preflight(request: Request, cors: Headers) -> Reply:
+    if not request.header(b"origin").startswith(("http://", "https://")):
+        raise InvalidRequestError("Origin header is missing in CORS preflight")
+    return Reply(200, b"", headers=list(cors))

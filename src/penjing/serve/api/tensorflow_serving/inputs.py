@@ -1,0 +1,81 @@
+"""From input tensors to what the data plane takes: encodings without padding, or texts.
+
+A tensor of token ids has shape (batch, tokens). One more dimension in front is accepted: a row that
+is itself a batch, as in ``{"input_ids": ids.tolist()}`` of a batch; its prediction is a list.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from penjing.core.errors import InvalidRequestError
+from penjing.serve.answers import Inputs
+from penjing.serve.api.tensorflow_serving.bodies import Tensors
+from penjing.tokens import Encoding
+from penjing.tokens.encode import Text
+
+Shape = tuple[int, ...]
+Ints = npt.NDArray[np.int64]
+
+
+def to_inputs(tensors: Tensors) -> tuple[Inputs, Shape]:
+    """Sequences in order, and the shape that their answers are to have.
+
+    Raises:
+        InvalidRequestError: shapes differ, or the mask is not one run of ones.
+    """
+    first = "text" if "text" in tensors else "input_ids"
+    for name, tensor in tensors.items():
+        if tensor.shape != tensors[first].shape:
+            raise InvalidRequestError(
+                f"Tensor {name} has shape {list(tensor.shape)}, but {first} has {list(tensors[first].shape)}"
+            )
+    if first == "text":
+        return _texts(tensors), tensors[first].shape
+    return _encodings(tensors)
+
+
+def _texts(tensors: Tensors) -> list[Text]:
+    texts: list[Text] = tensors["text"].ravel().tolist()
+    if "text_pair" in tensors:
+        return list(zip(map(str, texts), tensors["text_pair"].ravel().tolist(), strict=True))
+    return texts
+
+
+def _encodings(tensors: Tensors) -> tuple[list[Encoding], Shape]:
+    ids = tensors["input_ids"]
+    if ids.shape == (0,):
+        return [], (0,)
+    if ids.ndim not in (2, 3):
+        raise InvalidRequestError(f"Tensor input_ids has shape {list(ids.shape)}, but [-1,-1] is expected")
+    rows = _rows(ids)
+    masks = _rows(tensors["attention_mask"]) if "attention_mask" in tensors else None
+    types = _rows(tensors["token_type_ids"]) if "token_type_ids" in tensors else None
+    encodings = []
+    for index, row in enumerate(rows):
+        kept = slice(None) if masks is None else _kept(masks[index], index=index)
+        kinds = None if types is None else types[index][kept]
+        encodings.append(Encoding(row[kept], kinds if kinds is not None and np.count_nonzero(kinds) else None))
+    return encodings, ids.shape[:-1]
+
+
+def _rows(tensor: Ints) -> Ints:
+    return tensor if tensor.ndim == 2 else tensor.reshape(math.prod(tensor.shape[:-1]), tensor.shape[-1])
+
+
+def _kept(mask: Ints, *, index: int) -> slice:
+    """The run of ones in a mask."""
+    is_one = mask == 1
+    if np.count_nonzero(is_one) == len(mask):
+        return slice(None)
+    ones = np.flatnonzero(is_one)
+    is_binary = len(ones) + np.count_nonzero(mask == 0) == len(mask)
+    if not is_binary or not len(ones) or ones[-1] - ones[0] + 1 != len(ones):
+        raise InvalidRequestError(
+            f"attention_mask of input {index} is not one run of ones",
+            expected="ones for tokens and zeros for the padding before or after them",
+        )
+    return slice(int(ones[0]), int(ones[-1]) + 1)

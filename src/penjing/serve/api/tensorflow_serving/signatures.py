@@ -1,0 +1,122 @@
+"""The signatures that a model offers in TensorFlow Serving's words.
+
+``serving_default`` takes token ids and gives logits, as the model's SavedModel would. ``text``,
+``classify`` and ``regress`` are Penjing's: they take raw text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from penjing.core.nouns import Task
+from penjing.serve.versions import Servable
+
+DEFAULT = "serving_default"
+TEXT = "text"
+CLASSIFY = "classify"
+REGRESS = "regress"
+_TYPE_NAMES = {"int64": "DT_INT64", "string": "DT_STRING", "float": "DT_FLOAT"}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A named input or output.
+
+    Attributes:
+        shape: −1 is any size.
+        required: whether a request must carry it (TensorFlow Serving requires all inputs).
+    """
+
+    name: str
+    dtype: Literal["int64", "string", "float"]
+    shape: tuple[int, ...]
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Inputs and outputs under one name.
+
+    Attributes:
+        plain: the input that an unnamed value stands for; None where inputs must be named.
+        method: last part of TensorFlow's method name.
+    """
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    plain: str | None = None
+    method: Literal["predict", "classify", "regress"] = "predict"
+
+    def input(self, name: str) -> TensorSpec | None:
+        """An input by name."""
+        return next((spec for spec in self.inputs if spec.name == name), None)
+
+
+def signatures_of(servable: Servable) -> dict[str, Signature]:
+    """All signatures of a model, by name."""
+    engine = servable.manifest.engine
+    takes_type_ids = engine is not None and engine.takes_type_ids
+    return _signatures(len(servable.labels) or -1, servable.manifest.task, takes_type_ids=takes_type_ids)
+
+
+@lru_cache(maxsize=64)
+def _signatures(outputs: int, task: Task, *, takes_type_ids: bool) -> dict[str, Signature]:
+    offered = [_default(outputs, takes_type_ids=takes_type_ids)]
+    if task is Task.TEXT_CLASSIFICATION:
+        offered.append(_text(outputs))
+        offered.append(_on_examples("regress") if outputs == 1 else _on_examples("classify"))
+    return {signature.name: signature for signature in offered}
+
+
+def _default(outputs: int, *, takes_type_ids: bool) -> Signature:
+    ids = TensorSpec("input_ids", "int64", (-1, -1))
+    mask = TensorSpec("attention_mask", "int64", (-1, -1), required=False)
+    types = TensorSpec("token_type_ids", "int64", (-1, -1), required=False)
+    inputs = (mask, ids, types) if takes_type_ids else (mask, ids)
+    return Signature(DEFAULT, inputs, (TensorSpec("logits", "float", (-1, outputs)),))
+
+
+def _text(outputs: int) -> Signature:
+    return Signature(
+        TEXT,
+        (TensorSpec("text", "string", (-1,)), TensorSpec("text_pair", "string", (-1,), required=False)),
+        (
+            TensorSpec("label", "string", (-1,)),
+            TensorSpec("score", "float", (-1,)),
+            TensorSpec("probabilities", "float", (-1, outputs)),
+        ),
+        plain="text",
+    )
+
+
+def _on_examples(method: Literal["classify", "regress"]) -> Signature:
+    outputs = {
+        "classify": (TensorSpec("classes", "string", (-1, -1)), TensorSpec("scores", "float", (-1, -1))),
+        "regress": (TensorSpec("outputs", "float", (-1, 1)),),
+    }
+    return Signature(method, (TensorSpec("inputs", "string", (-1,)),), outputs[method], method=method)
+
+
+def signature_def(signatures: dict[str, Signature]) -> dict[str, Any]:
+    """The signatures as the JSON of a ``SignatureDefMap``."""
+    return {
+        name: {
+            "inputs": {spec.name: _tensor_info(spec) for spec in signature.inputs},
+            "outputs": {spec.name: _tensor_info(spec) for spec in signature.outputs},
+            "method_name": f"tensorflow/serving/{signature.method}",
+            "defaults": {},
+        }
+        for name, signature in signatures.items()
+    }
+
+
+def _tensor_info(spec: TensorSpec) -> dict[str, Any]:
+    dims = [{"size": str(size), "name": ""} for size in spec.shape]
+    return {
+        "dtype": _TYPE_NAMES[spec.dtype],
+        "tensor_shape": {"dim": dims, "unknown_rank": False},
+        "name": f"{spec.name}:0",
+    }

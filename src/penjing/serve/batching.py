@@ -1,0 +1,112 @@
+"""From waiting pieces to one packed batch, through the engine, and back to each request.
+
+Promises: every piece gets exactly one outcome, in the caller's order of sequences; an engine that
+fails on a batch is tried once more with each piece alone, so that only the guilty request fails.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from penjing.core.errors import ServingError
+from penjing.engines import Engine
+from penjing.serve.answers import Floats
+from penjing.serve.queue import Permit
+from penjing.serve.work import Work
+from penjing.tokens import Encoding, pack_sequences
+
+
+@dataclass(eq=False, slots=True)
+class Piece:
+    """As much of one request as is run at once: what is queued.
+
+    Attributes:
+        work: the request.
+        number: position among its pieces.
+        sequences: its share of the request.
+        tokens: their sum.
+    """
+
+    work: Work
+    number: int
+    sequences: Sequence[Encoding]
+    tokens: int
+
+    @property
+    def permit(self) -> Permit:
+        """The room of its request."""
+        return self.work.permit
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one piece.
+
+    Attributes:
+        outputs: float32 (sequences, outputs); None if it failed.
+        error: why it failed.
+        fill: share of its batch's cells that held real tokens.
+        ran_at: monotonic seconds when its batch was done.
+    """
+
+    piece: Piece
+    outputs: Floats | None
+    error: ServingError | None
+    fill: float
+    ran_at: float
+
+
+def cut_to_pieces(work: Work, sequences: Sequence[Encoding], *, budget: int) -> list[Piece]:
+    """Split a request at the token budget; a sequence longer than the budget is a piece of its own."""
+    pieces: list[Piece] = []
+    begin, tokens = 0, 0
+    for index, sequence in enumerate(sequences):
+        if index > begin and tokens + len(sequence) > budget:
+            pieces.append(Piece(work, len(pieces), sequences[begin:index], tokens))
+            begin, tokens = index, 0
+        tokens += len(sequence)
+    pieces.append(Piece(work, len(pieces), sequences[begin:], tokens))
+    return pieces
+
+
+def run_pieces(engine: Engine, pieces: Sequence[Piece], *, pad_id: int) -> Iterator[list[Outcome]]:
+    """Run pieces as one batch; after a failure each alone.
+
+    Yields:
+        Outcomes as soon as they are known; over all, one a piece.
+    """
+    try:
+        yield _run(engine, pieces, pad_id=pad_id)
+        return
+    except Exception as error:  # noqa: BLE001  an engine may raise anything; nobody's reply may be lost over it
+        if len(pieces) == 1:
+            yield [_failed(pieces[0], error)]
+            return
+    for piece in pieces:
+        yield from run_pieces(engine, [piece], pad_id=pad_id)
+
+
+def _run(engine: Engine, pieces: Sequence[Piece], *, pad_id: int) -> list[Outcome]:
+    batch = pack_sequences([sequence for piece in pieces for sequence in piece.sequences], pad_id=pad_id)
+    answers = engine.run(batch)
+    if len(answers) != len(batch.order):
+        raise ValueError(f"the engine gave {len(answers)} rows for {len(batch.order)} sequences")
+    outputs = np.empty_like(answers)
+    outputs[batch.order] = answers
+    ran_at, fill = time.monotonic(), batch.fill
+    outcomes, begin = [], 0
+    for piece in pieces:
+        end = begin + len(piece.sequences)
+        outcomes.append(Outcome(piece, outputs[begin:end], None, fill, ran_at))
+        begin = end
+    return outcomes
+
+
+def _failed(piece: Piece, error: Exception) -> Outcome:
+    reason = ServingError(f"the engine failed on this request: {error}", do="See the server's log.")
+    reason.__cause__ = error
+    return Outcome(piece, None, reason, 0.0, time.monotonic())

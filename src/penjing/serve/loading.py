@@ -1,0 +1,103 @@
+"""From a bundle to a warm servable: verify, open, try.
+
+Promise: what this returns has answered every shape class once, with finite numbers of the right
+count, so that no caller pays for the first time and no broken export is ever AVAILABLE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from penjing.core.errors import CorruptBundleError
+from penjing.core.machine import usable_cores
+from penjing.engines import Engine, open_engine
+from penjing.serve.lane import Lane
+from penjing.serve.recipe import ServeRecipe
+from penjing.serve.versions import Servable
+from penjing.store.bundle import Bundle
+from penjing.store.manifest import Manifest
+from penjing.tokens import Encoding, TextEncoder, pack_sequences, row_width
+from penjing.tokens.packing import WIDTHS
+
+EngineOpener = Callable[[Bundle, ServeRecipe], Engine]
+
+
+def load(bundle: Bundle, recipe: ServeRecipe, *, open_with: EngineOpener) -> Servable:
+    """Open and warm a bundle. Blocks for as long as that takes.
+
+    Raises:
+        CorruptBundleError: files differ from the manifest, or the engine's answers do.
+        CheckpointError: the tokenizer cannot be read.
+        ResourceError: the engine's package is not installed.
+    """
+    bundle.verify()
+    manifest = bundle.manifest
+    encoder = TextEncoder(bundle.file(manifest.text.tokenizer), max_tokens=manifest.text.max_tokens)
+    engine = open_with(bundle, recipe)
+    try:
+        warm_up(engine, manifest, batch_tokens=recipe.batch_tokens)
+    except BaseException:
+        engine.close()
+        raise
+    lane = Lane(
+        engine,
+        name=bundle.reference,
+        batch_tokens=recipe.batch_tokens,
+        max_queue_tokens=recipe.max_queue_tokens,
+        pad_id=manifest.text.pad_id,
+    )
+    return Servable(manifest, encoder, lane)
+
+
+def open_bundle_engine(bundle: Bundle, recipe: ServeRecipe) -> Engine:
+    """The engine that the manifest names.
+
+    Raises:
+        CorruptBundleError: the bundle holds no engine, or the engine cannot read its file.
+    """
+    engine = bundle.manifest.engine
+    if engine is None:
+        raise CorruptBundleError(
+            f"bundle {bundle.reference} holds no engine", expected="an exported model", do="Run penjing export first."
+        )
+    return open_engine(
+        engine.name,
+        bundle.file(engine.file),
+        instances=recipe.instances or usable_cores(),
+        threads=recipe.threads,
+        precision=engine.precision,
+    )
+
+
+def warm_up(engine: Engine, manifest: Manifest, *, batch_tokens: int) -> None:
+    """Run each usual width once per instance, and one full batch.
+
+    Raises:
+        CorruptBundleError: an answer is not finite, or not one number a label.
+    """
+    longest = manifest.text.max_tokens
+    widths = [width for width in WIDTHS if width <= row_width(longest)]
+    shapes = [[min(width, longest)] for width in widths]
+    half = min(longest, 64)
+    shapes.append([half] * max(1, batch_tokens // half))
+    for lengths in shapes:
+        batch = pack_sequences([_nonsense(length) for length in lengths], pad_id=manifest.text.pad_id)
+        for _ in range(engine.instances):
+            _check(engine.run(batch), manifest, sequences=len(lengths))
+
+
+def _nonsense(length: int) -> Encoding:
+    return Encoding(np.zeros(length, np.int64))
+
+
+def _check(outputs: np.ndarray, manifest: Manifest, *, sequences: int) -> None:
+    wanted = len(manifest.labels) or outputs.shape[-1]
+    if outputs.shape != (sequences, wanted) or not np.isfinite(outputs).all():
+        finite = "finite" if np.isfinite(outputs).all() else "not all finite"
+        raise CorruptBundleError(
+            f"the engine of {manifest.model}/{manifest.version} gave {finite} outputs of shape {outputs.shape}",
+            expected=f"finite ones of shape ({sequences}, {wanted})",
+            do="Export the model again.",
+        )

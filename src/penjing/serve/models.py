@@ -1,0 +1,228 @@
+"""Which versions of which models are served, kept in step with a store.
+
+Promises, after TensorFlow Serving: a new version is loaded in the background and warm before it
+answers; the old one leaves only then, after its requests; a version that fails to load leaves the
+old one serving and says why; a label moves only onto a version that is AVAILABLE. Ours besides: a
+store that cannot be read, or suddenly is empty, changes nothing.
+
+Source: TensorFlow Serving's AvailabilityPreservingPolicy and FileSystemStoragePathSource.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from penjing.core.errors import ModelNotFoundError, NotFoundError, NotReadyError, PenjingError
+from penjing.serve.catalogue import Catalogue
+from penjing.serve.loading import EngineOpener, load, open_bundle_engine
+from penjing.serve.recipe import ServeRecipe
+from penjing.serve.versions import State, Version
+
+_LOG = logging.getLogger(__name__)
+
+
+class Shelf:
+    """The versions of one model. Replaced, never changed, by the loader; read by anyone."""
+
+    __slots__ = ("labels", "versions")
+
+    def __init__(self) -> None:
+        self.versions: dict[int, Version] = {}
+        self.labels: dict[str, int] = {}
+
+    def available(self) -> list[Version]:
+        """Newest first."""
+        return [
+            version for _, version in sorted(self.versions.items(), reverse=True) if version.state is State.AVAILABLE
+        ]
+
+    def named(self, model: str, ref: int | str) -> Version:
+        """The version of a number or label.
+
+        Raises:
+            ModelNotFoundError: there is none.
+        """
+        number = self.labels.get(ref) if isinstance(ref, str) else ref
+        version = self.versions.get(number) if number is not None else None
+        if version is None:
+            known: Iterable[object] = self.labels if isinstance(ref, str) else sorted(self.versions)
+            raise ModelNotFoundError(
+                f"model {model} has no {'label' if isinstance(ref, str) else 'version'} {ref}",
+                expected=f"one of: {', '.join(map(str, known)) or 'none yet'}",
+            )
+        return version
+
+
+class Models:
+    """See the module.
+
+    Args:
+        catalogue: what there is.
+        recipe: what of it to serve.
+        open_with: opens a bundle's engine; tests hand in their own.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, recipe: ServeRecipe, *, open_with: EngineOpener = open_bundle_engine
+    ) -> None:
+        self._catalogue = catalogue
+        self._recipe = recipe
+        self._open_with = open_with
+        self._shelves: dict[str, Shelf] = {}
+        self._leaving: list[threading.Thread] = []
+        self._stop = threading.Event()
+        self._loader = threading.Thread(target=self._keep_in_step, name="model loader", daemon=True)
+
+    def start(self) -> None:
+        """Begin to load in the background, and to poll if the recipe says so."""
+        self._loader.start()
+
+    def close(self, *, wait_s: float = 5.0) -> None:
+        """Unload everything, waiting at most ``wait_s`` for each version's requests."""
+        self._stop.set()
+        if self._loader.is_alive():
+            self._loader.join(timeout=wait_s)
+        for shelf in self._shelves.values():
+            for version in shelf.available():
+                self._unload(version, wait_s=wait_s)
+        for thread in self._leaving:
+            thread.join(timeout=2 * wait_s)
+
+    def names(self) -> list[str]:
+        """Models that are served or meant to be, sorted."""
+        return sorted({*self._shelves, *(self._recipe.models or ())})
+
+    def all(self) -> list[Version]:
+        """Every version that was ever taken up."""
+        return [version for shelf in self._shelves.values() for version in shelf.versions.values()]
+
+    def shelf(self, model: str) -> Shelf | None:
+        """The versions of a model; None if nothing of it was ever seen."""
+        return self._shelves.get(model)
+
+    @contextmanager
+    def hold(self, model: str, ref: int | str | None = None) -> Iterator[Version]:
+        """Use a version: it stays loaded until the block ends. See :meth:`enter`."""
+        version = self.enter(model, ref)
+        try:
+            yield version
+        finally:
+            version.leave()
+
+    def why_not_ready(self) -> dict[str, str]:
+        """Model → why it has no available version; empty when all is ready."""
+        reasons = {name: self._why_not(name) for name in self.names()}
+        if not reasons:
+            return {"": "no model has been found yet"}
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    def reconcile(self) -> None:
+        """Bring what is served in step with the catalogue, once. Blocks while versions load."""
+        try:
+            names = self._recipe.models or self._catalogue.models()
+        except (PenjingError, OSError) as error:
+            _LOG.warning("the store cannot be read, serving goes on as it is: %s", error)
+            return
+        for name in names:
+            try:
+                self._reconcile(name)
+            except (PenjingError, OSError) as error:
+                _LOG.warning("model %s cannot be looked up, serving goes on as it is: %s", name, error)
+
+    def _reconcile(self, name: str) -> None:
+        recipe = self._recipe
+        targets = self._catalogue.labels(name) | recipe.labels.get(name, {})
+        wanted = recipe.versions.wanted(self._versions_of(name), targets)
+        if not wanted:
+            return  # an empty directory is more often a mount that failed than a wish
+        shelf = self._shelves.setdefault(name, Shelf())
+        shelf.versions = {number: Version(name, number) for number in wanted} | shelf.versions
+        for number in sorted(wanted, reverse=True):
+            self._load(shelf.versions[number])
+        available = {version.number: version for version in shelf.available()}
+        shelf.labels = _settled(shelf.labels, targets, available=available)
+        kept = wanted | (set(shelf.labels.values()) if recipe.versions.labelled else set())
+        if wanted & set(available):
+            for number in set(available) - kept:
+                _LOG.info("%s/%d is being unloaded", name, number)
+                self._unload(available[number], wait_s=recipe.request_timeout_ms / 1000)
+
+    def _versions_of(self, name: str) -> list[int]:
+        try:
+            return self._catalogue.versions(name)
+        except NotFoundError:
+            return []
+
+    def _load(self, version: Version) -> None:
+        recipe = self._recipe
+        waits = version.error is not None and time.monotonic() < version.failed_at + recipe.load_retry_s
+        given_up = version.error is not None and version.tries >= recipe.load_tries
+        if version.state not in (State.START, State.END) or waits or given_up or self._stop.is_set():
+            return
+        version.begin()
+        began = time.monotonic()
+        try:
+            bundle = self._catalogue.bundle(version.model, version.number)
+            version.ready(load(bundle, recipe, open_with=self._open_with))
+        except Exception as error:  # noqa: BLE001  engines and tokenizers raise what they like; the server must go on
+            _LOG.exception("%s/%d cannot be loaded", version.model, version.number)
+            version.failed(error if isinstance(error, PenjingError) else PenjingError(f"loading failed: {error!r}"))
+        else:
+            _LOG.info("%s/%d is available after %.2f s", version.model, version.number, time.monotonic() - began)
+
+    def _unload(self, version: Version, *, wait_s: float) -> None:
+        thread = threading.Thread(target=version.unload, kwargs={"wait_s": wait_s}, name="unload", daemon=True)
+        thread.start()
+        self._leaving = [*(one for one in self._leaving if one.is_alive()), thread]
+
+    def enter(self, model: str, ref: int | str | None = None) -> Version:
+        """Find a version and keep it loaded until its :meth:`~Version.leave` is called.
+
+        Args:
+            model: its name.
+            ref: version number or label; None is the newest that is available.
+
+        Raises:
+            ModelNotFoundError: unknown model, version or label.
+            NotReadyError: known, but not available.
+        """
+        shelf = self._shelves.get(model)
+        if shelf is None:
+            if model in (self._recipe.models or ()):
+                raise NotReadyError(f"model {model} is not loaded yet", do="Ask /readyz.")
+            raise ModelNotFoundError(
+                f"model {model!r} is unknown", expected=f"one of: {', '.join(self.names()) or '-'}"
+            )
+        for _ in range(2):  # a second look: the version may have been replaced between finding and entering it
+            for version in shelf.available() if ref is None else [shelf.named(model, ref)]:
+                if version.enter():
+                    return version
+        where = f"{model}/{ref}" if ref is not None else model
+        raise NotReadyError(f"{where} is not available: {self._why_not(model) or 'it was unloaded'}", do="Ask /readyz.")
+
+    def _why_not(self, model: str) -> str:
+        shelf = self._shelves.get(model)
+        if shelf is None:
+            return "no version of it has been found yet"
+        if shelf.available():
+            return ""
+        newest = shelf.versions[max(shelf.versions)]
+        return str(newest.error) if newest.error else f"version {newest.number} is {newest.state.name}"
+
+    def _keep_in_step(self) -> None:
+        self.reconcile()
+        while self._recipe.poll_s is not None and not self._stop.wait(self._recipe.poll_s):
+            self.reconcile()
+
+
+def _settled(current: dict[str, int], targets: dict[str, int], *, available: dict[int, Version]) -> dict[str, int]:
+    """Labels as they may stand now: each on its target if that is available, else where it was."""
+    settled = {}
+    for label, target in targets.items():
+        where = target if target in available else current.get(label, target)
+        settled[label] = where
+    return settled

@@ -1,0 +1,90 @@
+"""What a server is told: the recipe of ``penjing serve``."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from penjing.core.nouns import Frozen
+
+
+class VersionPolicy(Frozen):
+    """Which versions of a model are served. TensorFlow Serving's three policies.
+
+    Attributes:
+        kind: the ``count`` latest, the ``specific`` ones, or ``all``.
+        count: how many of the latest.
+        specific: version numbers.
+        labelled: serve each version that a label leads to as well (ours: rollouts need both sides).
+    """
+
+    kind: Literal["latest", "specific", "all"] = "latest"
+    count: int = Field(default=1, ge=1)
+    specific: tuple[int, ...] = ()
+    labelled: bool = True
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if (self.kind == "specific") != bool(self.specific):
+            raise ValueError("kind 'specific' and the list 'specific' go together")
+        return self
+
+    def wanted(self, versions: list[int], labels: dict[str, int]) -> set[int]:
+        """Of ``versions``, those to serve."""
+        chosen = {
+            "latest": set(sorted(versions)[-self.count :]),
+            "specific": set(self.specific),
+            "all": set(versions),
+        }[self.kind]
+        if self.labelled:
+            chosen |= set(labels.values())
+        return chosen & set(versions)
+
+
+class ServeRecipe(Frozen):
+    """How to serve.
+
+    Attributes:
+        models: which models; None is all there are, those that appear later included.
+        versions: which of their versions.
+        labels: model → label → version, on top of the store's aliases.
+        poll_s: how often to look for new versions and labels; None is never.
+        load_tries, load_retry_s: how often, and how long apart, a version that fails is tried.
+        host, port: where to listen; port 0 takes a free one.
+        cors: let browsers on other sites call.
+        instances: engine instances a version; None is one a usable core.
+        threads: threads an instance.
+        batch_tokens: token budget of one batch.
+        max_queue_tokens: tokens that may wait for one version before requests are refused; also the
+            most that one request may have.
+        max_body_bytes: largest request body, also after inflating.
+        request_timeout_ms: deadline of every request; callers may ask for less.
+        long_text: what to do with text over the model's limit: ``cut`` it (and say so in
+            ``x-penjing-cut-texts``) or ``refuse`` it.
+        header_timeout_s: how long a client may take to send the head of a request.
+        keep_alive_s: how long an idle connection is kept.
+        max_connections: open connections, beyond which new ones are turned away.
+        grace_s: how long a stop waits for requests in flight.
+    """
+
+    models: tuple[str, ...] | None = None
+    versions: VersionPolicy = VersionPolicy()
+    labels: dict[str, dict[str, int]] = Field(default_factory=dict)
+    poll_s: float | None = Field(default=1.0, gt=0)
+    load_tries: int = Field(default=5, ge=1)
+    load_retry_s: float = Field(default=60.0, ge=0)
+    host: str = "127.0.0.1"
+    port: int = Field(default=8501, ge=0, le=65535)
+    cors: bool = False
+    instances: int | None = Field(default=None, ge=1)
+    threads: int = Field(default=1, ge=1)
+    batch_tokens: int = Field(default=512, ge=1)
+    max_queue_tokens: int = Field(default=32_768, ge=1)
+    max_body_bytes: int = Field(default=8 << 20, ge=1)
+    request_timeout_ms: float = Field(default=30_000, gt=0)
+    long_text: Literal["cut", "refuse"] = "cut"
+    header_timeout_s: float = Field(default=10.0, gt=0)
+    keep_alive_s: int = Field(default=65, ge=1)
+    max_connections: int = Field(default=1024, ge=1)
+    grace_s: float = Field(default=30.0, ge=0)

@@ -1,0 +1,221 @@
+"""The server put together: models, data plane, dialects, sockets; how it starts and how it stops.
+
+Promises: a port in use is an error before anything is loaded; from the first moment the server
+answers, with 503 until it is ready; on SIGTERM and SIGINT no accepted request is lost: those in
+flight are finished (within ``grace_s``), later ones are told to go elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+
+from penjing.core.errors import NotReadyError, ServingError
+from penjing.serve.api.health import Health
+from penjing.serve.api.site import Site
+from penjing.serve.api.tensorflow_serving import TensorFlowServing
+from penjing.serve.catalogue import Catalogue
+from penjing.serve.loading import EngineOpener, open_bundle_engine
+from penjing.serve.metrics import Metrics
+from penjing.serve.models import Models
+from penjing.serve.plane import DataPlane
+from penjing.serve.ports import listen
+from penjing.serve.recipe import ServeRecipe
+from penjing.serve.slow_clients import close_slow_clients
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # Windows has none
+    from asyncio import new_event_loop  # type: ignore[assignment]
+
+_LOG = logging.getLogger(__name__)
+_LINGER_S = 0.2  # how long late-comers are still told that the server stops
+_LOOK_EVERY_S = 0.02
+_LOOK_ALIVE_S = 1.0
+
+
+class Server:
+    """One serving process. The port is taken when it is made; requests are answered from :meth:`start`.
+
+    Args:
+        catalogue: what there is to serve.
+        recipe: how to serve it.
+        open_with: opens a bundle's engine; tests hand in their own.
+
+    Attributes:
+        url: where it listens.
+        plane: for predictions without HTTP.
+
+    Raises:
+        ResourceError: the port cannot be had.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, recipe: ServeRecipe, *, open_with: EngineOpener = open_bundle_engine
+    ) -> None:
+        self._recipe = recipe
+        self._socket = listen(recipe.host, recipe.port)
+        host = f"[{recipe.host}]" if ":" in recipe.host else recipe.host
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://{host}:{self.port}"
+        self.plane = DataPlane(Models(catalogue, recipe, open_with=open_with), Metrics(), long_text=recipe.long_text)
+        self._site = Site(
+            [Health(self.plane), TensorFlowServing(self.plane, cors=recipe.cors)],
+            max_body_bytes=recipe.max_body_bytes,
+            request_timeout_ms=recipe.request_timeout_ms,
+        )
+        self._http = uvicorn.Server(_uvicorn_config(self._site, recipe))
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self._stopping = threading.Lock()
+        self._hurried = threading.Event()
+
+    def start(self) -> None:
+        """Begin to load models and to answer. Returns at once."""
+        self.plane.models.start()
+        self._thread.start()
+
+    def wait_until_ready(self, *, timeout_s: float) -> None:
+        """Block until every model is loaded and warm.
+
+        Raises:
+            NotReadyError: they are not within ``timeout_s``, or one cannot be loaded; says why.
+        """
+        until = time.monotonic() + timeout_s
+        while reasons := self.plane.models.why_not_ready():
+            failed = any(version.error for version in self.plane.models.all())
+            if failed or time.monotonic() >= until:
+                said = "; ".join(f"{name or 'server'}: {why}" for name, why in reasons.items())
+                raise NotReadyError(f"not ready: {said}", do="Correct the cause and start again.")
+            time.sleep(_LOOK_EVERY_S)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it answers requests."""
+        return self._thread.is_alive()
+
+    def hurry(self) -> None:
+        """Let :meth:`stop` wait for nobody any more."""
+        self._hurried.set()
+
+    def stop(self) -> None:
+        """Finish requests in flight, refuse new ones, unload. Blocks at most ``grace_s`` and a little. Idempotent."""
+        with self._stopping:
+            if not self._thread.is_alive():
+                self._socket.close()
+                return
+            self.plane.is_draining = self._site.is_draining = True
+            until = time.monotonic() + self._recipe.grace_s
+            while self._site.in_flight and time.monotonic() < until and not self._hurried.wait(_LOOK_EVERY_S):
+                pass
+            self._hurried.wait(_LINGER_S)
+            self._http.should_exit = True
+            self._thread.join()
+            self.plane.close()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        guard = asyncio.create_task(close_slow_clients(self._http, header_timeout_s=self._recipe.header_timeout_s))
+        try:
+            await self._http.serve(sockets=[self._socket])
+        finally:
+            guard.cancel()
+
+
+@contextmanager
+def running_server(
+    catalogue: Catalogue,
+    recipe: ServeRecipe,
+    *,
+    open_with: EngineOpener = open_bundle_engine,
+    ready_within_s: float | None = 120.0,
+) -> Iterator[Server]:
+    """A server in threads of this process, stopped when the block ends.
+
+    Args:
+        catalogue: what there is to serve.
+        recipe: how to serve it.
+        open_with: opens a bundle's engine; tests hand in their own.
+        ready_within_s: wait so long for the models; None does not wait.
+
+    Raises:
+        ResourceError: the port cannot be had.
+        NotReadyError: a model cannot be loaded.
+    """
+    server = Server(catalogue, recipe, open_with=open_with)
+    server.start()
+    try:
+        if ready_within_s is not None:
+            server.wait_until_ready(timeout_s=ready_within_s)
+        yield server
+    finally:
+        server.stop()
+
+
+def serve(
+    catalogue: Catalogue,
+    recipe: ServeRecipe,
+    *,
+    open_with: EngineOpener = open_bundle_engine,
+    on_start: Callable[[Server], None] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; a second one cuts the wait short. To be called from the main thread.
+
+    Args:
+        catalogue: what there is to serve.
+        recipe: how to serve it.
+        open_with: opens a bundle's engine; tests hand in their own.
+        on_start: called once the server answers, before the models are ready.
+
+    Raises:
+        ResourceError: the port cannot be had.
+        ServingError: the server broke down.
+    """
+    told = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        _LOG.info("%s: finishing the requests in flight", signal.Signals(number).name)
+        if told.is_set():
+            server.hurry()
+        told.set()
+
+    server = Server(catalogue, recipe, open_with=open_with)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        server.start()
+        if on_start is not None:
+            on_start(server)
+        while not told.wait(_LOOK_ALIVE_S):
+            if not server.is_alive:
+                raise ServingError("the HTTP thread has ended by itself", do="See the log, and start again.")
+        server.stop()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _uvicorn_config(site: Site, recipe: ServeRecipe) -> uvicorn.Config:
+    return uvicorn.Config(
+        site,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=recipe.keep_alive_s,
+        timeout_graceful_shutdown=1,
+        limit_concurrency=recipe.max_connections,
+    )

@@ -1,0 +1,127 @@
+"""One version of one model: its state, and who is using it.
+
+States, their numbers and their meaning are TensorFlow Serving's. Promises: a version is entered
+only while AVAILABLE; it is unloaded only after everyone who entered has left, or after a bounded
+wait; a version that failed to load says why.
+
+Source: ``tensorflow_serving/apis/get_model_status.proto``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from enum import IntEnum
+
+from penjing.core.errors import PenjingError
+from penjing.serve.lane import Lane
+from penjing.store.manifest import Manifest
+from penjing.tokens import TextEncoder
+
+
+class State(IntEnum):
+    """Where a version is in its life."""
+
+    UNKNOWN = 0
+    START = 10
+    LOADING = 20
+    AVAILABLE = 30
+    UNLOADING = 40
+    END = 50
+
+
+class Servable:
+    """What loading a version gives.
+
+    Args:
+        manifest: the bundle's.
+        encoder: its tokenizer.
+        lane: its engine at work.
+    """
+
+    __slots__ = ("encoder", "labels", "lane", "manifest", "vocabulary_size")
+
+    def __init__(self, manifest: Manifest, encoder: TextEncoder, lane: Lane) -> None:
+        self.manifest = manifest
+        self.encoder = encoder
+        self.lane = lane
+        self.labels = manifest.labels
+        self.vocabulary_size = encoder.vocabulary_size  # asked once: the tokenizer counts anew each time
+
+
+class Version:
+    """See the module.
+
+    Attributes:
+        model, number: which version.
+        state: see :class:`State`.
+        error: why it could not be loaded; None where nothing failed.
+        tries: how often loading was tried.
+        failed_at: monotonic seconds of the last failure.
+    """
+
+    def __init__(self, model: str, number: int) -> None:
+        self.model = model
+        self.number = number
+        self.state = State.START
+        self.error: PenjingError | None = None
+        self.tries = 0
+        self.failed_at = 0.0
+        self._servable: Servable | None = None
+        self._inside = 0
+        self._lock = threading.Lock()
+        self._empty = threading.Condition(self._lock)
+
+    @property
+    def servable(self) -> Servable:
+        """What was loaded. Only for those who have entered."""
+        if self._servable is None:
+            raise RuntimeError(f"{self.model}/{self.number} was used without being entered")
+        return self._servable
+
+    @property
+    def lane(self) -> Lane | None:
+        """Its lane while it has one."""
+        return self._servable.lane if self._servable else None
+
+    def begin(self) -> None:
+        """Loading starts."""
+        with self._lock:
+            self.state, self.error, self.tries = State.LOADING, None, self.tries + 1
+
+    def ready(self, servable: Servable) -> None:
+        """Loaded and warm: requests may enter."""
+        with self._lock:
+            self._servable, self.state = servable, State.AVAILABLE
+
+    def failed(self, error: PenjingError) -> None:
+        """It could not be loaded."""
+        with self._lock:
+            self.state, self.error, self.failed_at = State.END, error, time.monotonic()
+
+    def enter(self) -> bool:
+        """Begin to use the version; False if it is not available."""
+        with self._lock:
+            if self.state is not State.AVAILABLE:
+                return False
+            self._inside += 1
+            return True
+
+    def leave(self) -> None:
+        """End what :meth:`enter` began."""
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._empty.notify_all()
+
+    def unload(self, *, wait_s: float) -> None:
+        """Let nobody in, wait for those inside, free the engine."""
+        with self._lock:
+            if self.state is not State.AVAILABLE:
+                return
+            self.state = State.UNLOADING
+            self._empty.wait_for(lambda: not self._inside, timeout=wait_s)
+        if self._servable is not None:
+            self._servable.lane.close()
+        with self._lock:
+            self.state, self._servable = State.END, None

@@ -1,0 +1,169 @@
+"""``bundle.json``: what a bundle is, what it was made from and what it was measured to do.
+
+The manifest is the evidence. A field is added with a default so that older bundles still open;
+``schema`` rises when that is not enough, and an unknown schema is refused, never guessed at.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from penjing.core.errors import CorruptBundleError
+from penjing.core.machine import Machine
+from penjing.core.nouns import Frozen, Measurement, Task
+
+MANIFEST_NAME = "bundle.json"
+SIGNATURE_NAME = "bundle.sig"
+SCHEMA_VERSION = 1
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+
+
+class FileRecord(Frozen):
+    """One file of the bundle."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int = Field(ge=0)
+
+
+class EngineSpec(Frozen):
+    """What executes the bundle.
+
+    Attributes:
+        name: key of the engine registry.
+        precision: number format of the matrix products.
+        file: the engine's model, relative to the bundle.
+        takes_type_ids: whether callers may tell the two texts of a pair apart by ``token_type_ids``.
+    """
+
+    name: Literal["onnxruntime", "openvino"]
+    precision: Literal["fp32", "bf16", "int8"]
+    file: str
+    takes_type_ids: bool = True
+
+
+class TextLimits(Frozen):
+    """How text becomes tokens for this model."""
+
+    tokenizer: str = "checkpoint/tokenizer.json"
+    max_tokens: int = Field(ge=3, le=1 << 20)
+    pad_id: int = 0
+
+
+class Parent(Frozen):
+    """What the bundle was made from: another version, or a checkpoint by digest."""
+
+    kind: Literal["version", "checkpoint"]
+    name: str
+    digest: str
+
+
+class DataRecord(Frozen):
+    """A data split that made or judged the model."""
+
+    source: str
+    sha256: str
+    rows: int = Field(ge=0)
+
+
+class ManifestDraft(Frozen):
+    """All of a manifest but what the store itself decides (name, version, time, files)."""
+
+    task: Task
+    labels: tuple[str, ...] = ()
+    text: TextLimits
+    engine: EngineSpec | None = None
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    recipe_digest: str = ""
+    parents: tuple[Parent, ...] = ()
+    data: dict[str, DataRecord] = Field(default_factory=dict)
+    metrics: dict[str, Measurement] = Field(default_factory=dict)
+    speed: dict[str, Measurement] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    machine: Machine
+
+
+class Manifest(ManifestDraft):
+    """The whole of ``bundle.json``."""
+
+    schema_version: Literal[1] = 1
+    model: str = Field(pattern=NAME_PATTERN)
+    version: int = Field(ge=1)
+    created: datetime
+    files: dict[str, FileRecord]
+
+    def draft(self) -> ManifestDraft:
+        """The part that is not the store's own: to make another version from."""
+        return ManifestDraft.model_validate({name: getattr(self, name) for name in ManifestDraft.model_fields})
+
+    @property
+    def engine_bytes(self) -> int:
+        """Size of what serving loads: engine files and tokenizer."""
+        return sum(
+            r.bytes for name, r in self.files.items() if name.startswith("engine/") or name == self.text.tokenizer
+        )
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """The content of ``bundle.json``."""
+    return manifest.model_dump_json(indent=2).encode() + b"\n"
+
+
+def parse_manifest(content: bytes, *, origin: str) -> Manifest:
+    """Read the content of a ``bundle.json``.
+
+    Args:
+        content: the file's bytes.
+        origin: what to call the file in errors.
+
+    Raises:
+        CorruptBundleError: not JSON, of an unknown schema, or with fields that do not fit; lists every fault.
+    """
+    _check_schema(content, origin=origin)
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in error.errors(include_url=False)]
+    else:
+        faults = file_faults(manifest, manifest.files)
+    if faults:
+        raise CorruptBundleError(f"{origin} does not fit its schema: {'; '.join(faults)}", do=_ANEW)
+    return manifest
+
+
+def _check_schema(content: bytes, *, origin: str) -> None:
+    try:
+        raw = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise CorruptBundleError(f"{origin} is not JSON: {error}", expected="a manifest", do=_ANEW) from error
+    if not isinstance(raw, dict):
+        raise CorruptBundleError(f"{origin} holds a {type(raw).__name__}", expected="a JSON object", do=_ANEW)
+    if raw.get("schema_version") != SCHEMA_VERSION:
+        raise CorruptBundleError(
+            f"{origin} has schema_version {raw.get('schema_version')!r}",
+            expected=f"schema_version {SCHEMA_VERSION}",
+            do="Open it with the release of Penjing that wrote it, or a newer one.",
+        )
+
+
+def file_faults(draft: ManifestDraft, files: dict[str, FileRecord]) -> list[str]:
+    """What is wrong with the file names of a bundle: unsafe ones, and named ones that are absent."""
+    faults = [f"file name {name!r} is not a plain relative path" for name in files if not is_plain_name(name)]
+    if draft.engine and draft.engine.file not in files:
+        faults.append(f"engine.file names {draft.engine.file!r}, which the bundle lacks")
+    if draft.text.tokenizer not in files:
+        faults.append(f"text.tokenizer names {draft.text.tokenizer!r}, which the bundle lacks")
+    return faults
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether ``name`` is a relative POSIX path that stays inside its directory and prints on one line."""
+    inside = not name.startswith("/") and ".." not in name.split("/") and "\\" not in name
+    return inside and name.isprintable() and name == str(PurePosixPath(name)) and name != "."
+
+
+_ANEW = "Publish the version again from its source."

@@ -1,0 +1,251 @@
+"""The training loop, to be read in one sitting.
+
+    for each step: pack its sequences → forward → loss over the step's targets → backward → clip → AdamW
+
+Promises: no padding is computed outside attention; the loss of a step is the mean over its
+targets however it is split into passes; a run killed at any point and started again ends with
+the same weights, bit for bit, on the same machine; a loss that is not a number stops the run
+with an explanation instead of spoiling the weights; a disk that refuses a state costs that state only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from penjing.core.errors import DataError, DivergenceError, ResourceError, UsageError
+from penjing.core.machine import describe_machine, usable_cores
+from penjing.core.progress import SILENT, Progress
+from penjing.models.packed import PackedEncoder, PackedTensors
+from penjing.tokens import Encoding, pack_flat
+from penjing.train.frozen import FrozenFeatures
+from penjing.train.optimiser import build_optimiser, rate_factor
+from penjing.train.plan import StepPlan
+from penjing.train.recipe import TrainingRecipe
+from penjing.train.state import RunState, StateDirectory
+
+# (outputs (sequences, outputs), targets (sequences, …)) → the *sum* of the losses, scalar.
+Objective = Callable[[Tensor, Tensor], Tensor]
+_RECORD_EVERY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """Sequences and what should come out.
+
+    Attributes:
+        sequences: tokenised texts.
+        targets: int64 (rows,), or float (rows, outputs) for objectives that want it.
+    """
+
+    sequences: Sequence[Encoding]
+    targets: npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """What a run did.
+
+    Attributes:
+        history: records of step, tokens (of the step), seen (so far), loss, rate, gradient norm, tokens_per_s.
+        steps, tokens: in all, earlier parts of a resumed run included.
+        seconds: of this process only.
+        precision: what ``auto`` became.
+        resumed_at: step at which this process took over, 0 for a fresh run.
+    """
+
+    history: list[dict[str, float]]
+    steps: int
+    tokens: int
+    seconds: float
+    precision: str
+    resumed_at: int
+
+
+def train(
+    encoder: PackedEncoder,
+    data: TrainingSet,
+    objective: Objective,
+    *,
+    recipe: TrainingRecipe,
+    seed: int,
+    states: StateDirectory | None = None,
+    progress: Progress = SILENT,
+) -> TrainingResult:
+    """Train ``encoder`` in place.
+
+    Args:
+        encoder: freshly loaded; left in evaluation mode.
+        data: the training split.
+        objective: sum of losses over sequences.
+        recipe: settings.
+        seed: of order and dropout.
+        states: where resumable states live while the run lasts; None keeps none.
+        progress: where to show it.
+
+    Raises:
+        DataError: nothing to train on.
+        DivergenceError: the loss became infinite or not a number.
+        UsageError: more frozen layers than there are, or states of another run.
+    """
+    _refuse_impossible(encoder, data, recipe)
+    torch.set_num_threads(recipe.threads or usable_cores())
+    _set_dropout(encoder, recipe.dropout)
+    encoder.freeze(recipe.frozen_layers)
+    run = _Run(encoder, data, objective, recipe, seed)
+    run.frozen = FrozenFeatures.for_run(encoder, data.sequences, recipe=recipe, progress=progress)
+    begun = states.restore(encoder.model, run.optimiser, progress) if states else None
+    if begun:
+        progress.say(f"Resuming at step {begun.step} of {run.plan.steps}.")
+    started = time.monotonic()
+    history = _run_steps(run, begun or RunState(0, []), states, progress)
+    encoder.model.eval()
+    return TrainingResult(
+        history=history,
+        steps=run.plan.steps,
+        tokens=run.tokens_until(run.plan.steps),
+        seconds=time.monotonic() - started,
+        precision=run.precision,
+        resumed_at=begun.step if begun else 0,
+    )
+
+
+def _run_steps(run: _Run, begun: RunState, states: StateDirectory | None, progress: Progress) -> list[dict[str, float]]:
+    history, saved_at, every_s = list(begun.history), time.monotonic(), run.recipe.save_every_s
+    run.encoder.model.train()
+    with progress.stage("Fine-tuning", total=run.tokens_until(run.plan.steps)) as stage:
+        clock, seen = _Speed(), run.tokens_until(begun.step)
+        stage.advance(seen)
+        for step in range(begun.step, run.plan.steps):
+            record = run.step(step)
+            seen += int(record["tokens"])
+            record |= {"tokens_per_s": clock.after(record["tokens"]), "seen": seen}
+            stage.advance(record["tokens"], loss=record["loss"], tokens_per_s=record["tokens_per_s"])
+            if step % _RECORD_EVERY == 0 or step == run.plan.steps - 1:
+                history.append(record)
+            if states and every_s is not None and time.monotonic() - saved_at >= every_s:
+                _save(states, RunState(step + 1, history), run, progress)
+                saved_at = time.monotonic()
+    return history
+
+
+def _save(states: StateDirectory, state: RunState, run: _Run, progress: Progress) -> None:
+    """A state is a convenience: a disk that refuses it does not stop the run."""
+    try:
+        states.save(state, run.encoder.model, run.optimiser)
+    except ResourceError as error:
+        progress.say(f"No state was saved at step {state.step}: {error.came}. Training goes on.")
+
+
+class _Run:
+    """One run's fixed parts, and a step."""
+
+    def __init__(
+        self, encoder: PackedEncoder, data: TrainingSet, objective: Objective, recipe: TrainingRecipe, seed: int
+    ) -> None:
+        self.encoder, self.data, self.objective, self.recipe, self.seed = encoder, data, objective, recipe, seed
+        self.plan = StepPlan(len(data.sequences), recipe.batch_size, epochs=recipe.epochs, seed=seed)
+        self.optimiser = build_optimiser(encoder.model, recipe)
+        self.precision = resolve_precision(recipe.precision)
+        self.frozen: FrozenFeatures | None = None
+        self._lengths = np.array([len(sequence) for sequence in data.sequences])
+        self._trained = [weight for weight in encoder.model.parameters() if weight.requires_grad]
+
+    def tokens_until(self, step: int) -> int:
+        """Real tokens in the steps before ``step``."""
+        return int(sum(self._lengths[self.plan.batch(earlier)].sum() for earlier in range(step)))
+
+    def step(self, step: int) -> dict[str, float]:
+        """One optimiser step; its record."""
+        rows = self.plan.batch(step)
+        torch.manual_seed(self.seed * 1_000_003 + step)  # dropout of a step does not depend on how we came to it
+        rate = self.recipe.learning_rate * rate_factor(
+            step, steps=self.plan.steps, warmup_fraction=self.recipe.warmup_fraction
+        )
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = sum(self._backward(part, share_of=len(rows)) for part in self._passes(rows))
+        norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self.recipe.clip_norm or float("inf")))
+        if not np.isfinite(loss) or not np.isfinite(norm):
+            raise _diverged(step, loss, norm, rate)
+        self.optimiser.step()
+        tokens = int(self._lengths[rows].sum())
+        return {"step": step, "tokens": tokens, "loss": float(loss), "rate": rate, "gradient_norm": norm}
+
+    def _passes(self, rows: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+        """Split a step so that no pass exceeds ``pass_tokens`` (a single longer sequence goes alone)."""
+        cuts, room = [], self.recipe.pass_tokens
+        for at, length in enumerate(self._lengths[rows]):
+            if at and length > room:
+                cuts.append(at)
+                room = self.recipe.pass_tokens
+            room -= int(length)
+        yield from np.split(rows, cuts)
+
+    def _backward(self, rows: npt.NDArray[np.int64], *, share_of: int) -> float:
+        sequences = [self.data.sequences[row] for row in rows]
+        flat = PackedTensors.of(pack_flat(sequences))
+        with self._autocast():
+            logits = self.encoder(flat, after=self.frozen.after(rows) if self.frozen else None)
+        loss = self.objective(logits.float(), torch.from_numpy(self.data.targets[rows])) / share_of
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast("cpu", dtype=torch.bfloat16) if self.precision == "bf16" else nullcontext()
+
+
+class _Speed:
+    """Real tokens a second over the recent past."""
+
+    def __init__(self) -> None:
+        self._rate, self._last = 0.0, time.monotonic()
+
+    def after(self, tokens: float) -> float:
+        now = time.monotonic()
+        rate = tokens / max(now - self._last, 1e-9)
+        self._rate = rate if self._rate == 0 else 0.9 * self._rate + 0.1 * rate
+        self._last = now
+        return self._rate
+
+
+def resolve_precision(wanted: str) -> str:
+    """What ``auto`` means on this processor."""
+    if wanted != "auto":
+        return wanted
+    native = {"avx512_bf16", "amx_bf16"} & set(describe_machine().instructions)
+    return "bf16" if native else "fp32"
+
+
+def _set_dropout(encoder: PackedEncoder, dropout: float | None) -> None:
+    if dropout is None:
+        return
+    encoder.hidden_dropout = dropout
+    for module in encoder.model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = dropout
+
+
+def _refuse_impossible(encoder: PackedEncoder, data: TrainingSet, recipe: TrainingRecipe) -> None:
+    if not data.sequences:
+        raise DataError("the training split is empty", expected="at least one row")
+    layers = len(encoder.parts.layers)
+    if recipe.frozen_layers > layers:
+        raise UsageError(f"frozen_layers is {recipe.frozen_layers}", expected=f"0 to {layers}, the model's layers")
+
+
+def _diverged(step: int, loss: float, norm: float, rate: float) -> DivergenceError:
+    return DivergenceError(
+        f"at step {step} the loss is {loss:.4g} and the gradient norm {norm:.4g} (rate {rate:.3g})",
+        expected="finite numbers",
+        do="Lower training.learning_rate, or look for broken rows near this step.",
+    )

@@ -1,0 +1,44 @@
+"""What a training run is told. The resolved values travel in the bundle."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from penjing.core.nouns import Frozen
+
+
+class TrainingRecipe(Frozen):
+    """Settings of the training loop.
+
+    Attributes:
+        epochs: passes over the training split; a fraction is allowed.
+        batch_size: sequences an optimiser step.
+        pass_tokens: tokens a forward pass; a larger step is split, its loss stays the mean over the step.
+        learning_rate: AdamW's, at its peak.
+        weight_decay: on matrices; biases and norms are never decayed.
+        warmup_fraction: share of the steps over which the rate rises; then it falls linearly to 0.
+        clip_norm: largest gradient norm, None for no clipping.
+        frozen_layers: the embeddings and this many first layers are not trained; 0 trains everything.
+        frozen_cache_mib: what the frozen layers give is computed once and kept in a temporary file when there
+            is more than one epoch and it fits this; 0 computes it anew each time. No dropout acts on it.
+        dropout: on hidden states; None keeps the checkpoint's own.
+        precision: of the matrix products; ``auto`` takes bf16 where the processor multiplies it natively.
+        save_every_s: seconds between resumable states, None to keep none.
+        threads: processor threads, None for all usable cores.
+    """
+
+    epochs: float = Field(3.0, gt=0, le=1000)
+    batch_size: int = Field(16, ge=1, le=65536)
+    pass_tokens: int = Field(8192, ge=128)
+    learning_rate: float = Field(5e-5, gt=0, le=1)
+    weight_decay: float = Field(0.01, ge=0, le=1)
+    warmup_fraction: float = Field(0.1, ge=0, lt=1)
+    clip_norm: float | None = Field(1.0, gt=0)
+    frozen_layers: int = Field(0, ge=0)
+    frozen_cache_mib: int = Field(4096, ge=0)
+    dropout: float | None = Field(None, ge=0, lt=1)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    save_every_s: float | None = Field(60.0, ge=0)
+    threads: int | None = Field(None, ge=1)

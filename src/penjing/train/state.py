@@ -1,0 +1,130 @@
+"""The resumable state of a run: written whole or not at all, and only ever read back by the same run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from penjing.core.errors import UsageError
+from penjing.core.files import STAGING_PREFIX, cannot_write, canonical_json, sha256_file, staged_directory
+from penjing.core.progress import Progress
+from penjing.models.loading import refused_writes_told
+
+_PREFIX = "step-"
+_FACTS, _WEIGHTS, _MOMENTS = "state.json", "weights.safetensors", "optimiser.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """Where a run stands.
+
+    Attributes:
+        step: steps done.
+        history: what the loop recorded so far, as plain data.
+    """
+
+    step: int
+    history: list[dict[str, float]]
+
+
+class StateDirectory:
+    """Keeps the newest state of one run.
+
+    Args:
+        path: made if absent.
+        run_id: digest of everything that defines the run; a state of another run is refused.
+    """
+
+    def __init__(self, path: Path, *, run_id: str) -> None:
+        self.path, self._run_id = path, run_id
+
+    def save(self, state: RunState, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        """Write a state beside the former one, then drop the former.
+
+        Raises:
+            ResourceError: the disk refused it; the former state stays.
+        """
+        target = self.path / f"{_PREFIX}{state.step:09d}"
+        if target.exists():
+            return
+        former = self._states()
+        try:
+            with staged_directory(target) as beside, refused_writes_told(target):
+                save_file(_trainable(model), beside / _WEIGHTS)
+                save_file(_moments(optimiser), beside / _MOMENTS)
+                files = {name: sha256_file(beside / name) for name in (_WEIGHTS, _MOMENTS)}
+                facts = {"run_id": self._run_id, "step": state.step, "history": state.history, "files": files}
+                (beside / _FACTS).write_bytes(canonical_json(facts))
+        except FileExistsError:
+            return  # the same run, started twice: its state is the same
+        except OSError as error:
+            raise cannot_write(target, error) from error
+        for old in former:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def restore(self, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> RunState | None:
+        """Load the newest readable state into model and optimiser; None where there is none.
+
+        Raises:
+            UsageError: the directory holds the state of another run.
+        """
+        for left in self.path.glob(f"{STAGING_PREFIX}*"):
+            shutil.rmtree(left, ignore_errors=True)  # of a process killed while it saved
+        for path in reversed(self._states()):
+            try:
+                run_id, state, weights, moments = _read(path)
+            except Exception as error:  # noqa: BLE001  (safetensors has its own error type; any unreadable state is skipped)
+                progress.say(
+                    f"The state {path.name} cannot be read ({error}); trying an earlier one, else beginning anew."
+                )
+                continue
+            self._refuse_other_run(run_id)
+            model.load_state_dict(weights, strict=False)
+            _load_moments(optimiser, moments)
+            return state
+        return None
+
+    def _states(self) -> list[Path]:
+        return sorted(self.path.glob(f"{_PREFIX}*")) if self.path.is_dir() else []
+
+    def _refuse_other_run(self, run_id: str) -> None:
+        if run_id != self._run_id:
+            raise UsageError(
+                f"{self.path} holds the state of a run with other data or another recipe",
+                expected="the state of this run",
+                do="Remove the directory or name another one.",
+            )
+
+
+def _read(path: Path) -> tuple[str, RunState, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Run, state, weights and moments, if the files are as they were written."""
+    facts = json.loads((path / _FACTS).read_bytes())
+    for name, recorded in facts["files"].items():
+        if sha256_file(path / name) != recorded:
+            raise ValueError(f"{name} has changed")
+    state = RunState(int(facts["step"]), list(facts["history"]))
+    return facts["run_id"], state, load_file(path / _WEIGHTS), load_file(path / _MOMENTS)
+
+
+def _trainable(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def _moments(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    state = optimiser.state_dict()["state"]
+    return {f"{index}.{key}": value for index, entry in state.items() for key, value in entry.items()}
+
+
+def _load_moments(optimiser: torch.optim.Optimizer, moments: dict[str, torch.Tensor]) -> None:
+    whole = optimiser.state_dict()
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in moments.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = value
+    optimiser.load_state_dict({"state": state, "param_groups": whole["param_groups"]})

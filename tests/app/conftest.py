@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from app.calling import Ran, finetuning, penjing, settings
+from app.world import BRIEF, World, shared_world
+
+
+@dataclass(frozen=True)
+class Made:
+    """A store with topics/1, fine-tuned, and topics/2, its int8 form; and how the commands ended.
+
+    Attributes:
+        store: read it, do not write to it.
+    """
+
+    store: Path
+    finetune: Ran
+    quantize: Ran
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> World:
+    return shared_world(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def made(world, tmp_path_factory) -> Made:
+    store = tmp_path_factory.mktemp("made") / "store"
+    first = penjing(*finetuning(world, store, "--json"))
+    assert first.status == 0, first.err
+    second = penjing("quantize", "topics/1", "--store", store, "--json", *settings(*BRIEF, "quantize.max_drop=0.2"))
+    assert second.status == 0, second.err
+    return Made(store, first, second)
+
+
+@pytest.fixture
+def store(made, tmp_path) -> Path:
+    """A copy to write to."""
+    return shutil.copytree(made.store, tmp_path / "store")

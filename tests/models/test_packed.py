@@ -1,0 +1,81 @@
+"""Packed = padded, for every family: the law that packing stands on."""
+
+import numpy as np
+import pytest
+import torch
+
+from models.tiny import random_sequences, tiny_model
+from penjing.core.errors import CheckpointError
+from penjing.models.attention import RowAttention
+from penjing.models.families import FAMILIES
+from penjing.models.packed import PackedEncoder, PackedTensors, RowForward, padded_logits
+from penjing.tokens import pack_sequences
+
+LENGTHS = [7, 13, 5, 21, 1, 33, 2]
+NEEDS_TYPES = {"bert", "electra"}
+
+
+def forward_in_rows(encoder, batch):
+    named = (batch.input_ids, batch.position_ids, batch.segment_ids, batch.token_type_ids, batch.first)
+    return RowForward(encoder)(*(torch.from_numpy(part) for part in named))
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("width", [33, 64, 128])
+def test_both_packed_paths_equal_the_padded_reference(family, width):
+    model = tiny_model(family)
+    sequences = random_sequences(LENGTHS, pairs=family in NEEDS_TYPES)
+    batch = pack_sequences(sequences, width=width)
+    with torch.no_grad():
+        reference = padded_logits(model, sequences, pad_id=model.config.pad_token_id or 0)[batch.order]
+        by_segment = PackedEncoder(model)(PackedTensors.of(batch))
+        by_row = forward_in_rows(PackedEncoder(model), batch)
+    assert reference.abs().max() > 0.05, "logits too small to prove anything"
+    np.testing.assert_allclose(by_segment, reference, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(by_row, reference, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_gradients_equal_those_of_the_padded_reference(family):
+    sequences = random_sequences(LENGTHS)
+    batch = pack_sequences(sequences, width=sum(LENGTHS), rows=[range(len(LENGTHS))])
+    targets = torch.arange(len(LENGTHS)) % 5
+    reference, packed = tiny_model(family), tiny_model(family)
+    torch.nn.functional.cross_entropy(padded_logits(reference, sequences, pad_id=1), targets).backward()
+    logits = PackedEncoder(packed)(PackedTensors.of(batch))
+    torch.nn.functional.cross_entropy(logits, targets[batch.order]).backward()
+    for (name, one), (_, other) in zip(reference.named_parameters(), packed.named_parameters(), strict=True):
+        if one.grad is None or ("pooler" in name and one.grad.abs().max() == 0):
+            continue
+        np.testing.assert_allclose(other.grad, one.grad, rtol=0, atol=1e-9, err_msg=name)
+
+
+def test_rows_do_not_see_what_stands_in_padding_cells():
+    model = tiny_model("bert")
+    batch = pack_sequences(random_sequences([5, 9, 3]), width=16)
+    changed = batch.input_ids.copy()
+    changed[batch.segment_ids == 0] = 77
+    named = (batch.position_ids, batch.segment_ids, batch.token_type_ids, batch.first)
+    with torch.no_grad():
+        row = RowForward(PackedEncoder(model))
+        plain = row(torch.from_numpy(batch.input_ids), *(torch.from_numpy(part) for part in named))
+        other = row(torch.from_numpy(changed), *(torch.from_numpy(part) for part in named))
+    np.testing.assert_array_equal(plain, other)
+
+
+def test_the_forbidding_score_shuts_out_other_segments_completely_in_fp32():
+    weights = torch.softmax(torch.tensor([0.0, RowAttention.FORBIDDEN + 100.0]), dim=0)
+    assert weights[1] == 0
+
+
+def test_freezing_leaves_exactly_the_later_layers_and_the_head_to_train():
+    encoder = PackedEncoder(tiny_model("bert"))
+    encoder.freeze(2)
+    trained = {name for name, weight in encoder.model.named_parameters() if weight.requires_grad}
+    assert all(name.startswith(("bert.encoder.layer.2.", "bert.pooler.", "classifier.")) for name in trained)
+    assert {name.split(".")[0] for name in trained} == {"bert", "classifier"}
+
+
+def test_an_unknown_family_is_refused_by_name():
+    with pytest.raises(CheckpointError, match=r"modernbert.*expected one of.*bert"):
+        PackedEncoder(type("Model", (), {"config": type("Config", (), {"model_type": "modernbert"})})())

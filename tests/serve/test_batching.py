@@ -1,0 +1,64 @@
+"""Pieces of requests, their batch, and their outcomes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penjing.serve.batching import cut_to_pieces, run_pieces
+from penjing.serve.queue import Permit
+from penjing.serve.work import Work
+from serve.doubles import POISON, FakeEngine, halves, ids
+
+
+@pytest.fixture(scope="module")
+def work():
+    loop = asyncio.new_event_loop()
+    yield Work(Permit(0), loop=loop)
+    loop.close()
+
+
+@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=30), budget=st.integers(1, 60))
+def test_pieces_keep_order_and_budget(work, lengths, budget):
+    sequences = [ids(*[index] * length) for index, length in enumerate(lengths)]
+    pieces = cut_to_pieces(work, sequences, budget=budget)
+    assert [one for piece in pieces for one in piece.sequences] == sequences
+    assert [piece.number for piece in pieces] == list(range(len(pieces)))
+    for piece in pieces:
+        assert piece.tokens == sum(map(len, piece.sequences))
+        assert piece.tokens <= budget or len(piece.sequences) == 1
+
+
+@given(sizes=st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=5), min_size=1, max_size=5))
+def test_outcomes_are_in_the_callers_order(work, sizes):
+    pieces = [
+        cut_to_pieces(work, [ids(*range(6, 6 + length)) for length in lengths], budget=10_000)[0] for lengths in sizes
+    ]
+    (outcomes,) = run_pieces(FakeEngine(), pieces, pad_id=0)
+    assert [outcome.piece for outcome in outcomes] == pieces
+    for piece, outcome in zip(pieces, outcomes, strict=True):
+        wanted = halves([sequence.ids.tolist() for sequence in piece.sequences])
+        np.testing.assert_array_equal(outcome.outputs, wanted)
+
+
+def test_only_the_guilty_fails(work):
+    engine = FakeEngine()
+    pieces = [cut_to_pieces(work, [ids(7, number)], budget=9)[0] for number in (8, POISON, 9)]
+    outcomes = [outcome for some in run_pieces(engine, pieces, pad_id=0) for outcome in some]
+    assert [outcome.error is None for outcome in outcomes] == [True, False, True]
+    assert engine.batches == [3, 1, 1, 1]
+    assert "poisoned" in str(outcomes[1].error)
+
+
+def test_an_engine_that_miscounts_is_a_failure(work):
+    class Forgetful(FakeEngine):
+        def run(self, batch):
+            return super().run(batch)[:-1]
+
+    (piece,) = cut_to_pieces(work, [ids(7), ids(8)], budget=9)
+    ((outcome,),) = run_pieces(Forgetful(), [piece], pad_id=0)
+    assert outcome.outputs is None

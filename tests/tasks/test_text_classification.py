@@ -1,0 +1,89 @@
+"""From labels to targets, and from logits to answers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from penjing.core.errors import DataError
+from penjing.data import TextExample
+from penjing.tasks.text_classification import decode, loss, probabilities, targets_of, texts_of
+
+LABELS = ("bad", "good", "neutral")
+
+
+def example(text="t", label="good", pair=None):
+    return TextExample(text=text, label=label, origin="file:1", pair=pair)
+
+
+def test_texts_and_pairs_for_the_tokenizer():
+    assert texts_of([example("one"), example("one", pair="two"), example("x", pair="")]) == [
+        "one",
+        ("one", "two"),
+        ("x", ""),
+    ]
+
+
+def test_targets_are_places_in_the_list_of_labels():
+    targets = targets_of([example(label=label) for label in ("neutral", "bad", "good", "bad")], LABELS)
+    assert targets.tolist() == [2, 0, 1, 0]
+    assert targets.dtype == np.int64
+    assert targets_of([], LABELS).shape == (0,)
+
+
+@pytest.mark.parametrize("label", ["Good", "", None])
+def test_a_label_that_is_not_in_the_list_is_refused(label):
+    with pytest.raises(DataError, match=rf"label {label!r}; expected one of bad, good, neutral"):
+        targets_of([example(), example(label=label)], LABELS)
+
+
+logits = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=6), elements=st.floats(-1e4, 1e4, width=32))
+
+
+@settings(deadline=None)
+@given(logits=logits, shift=st.floats(-1e4, 1e4))
+def test_probabilities_sum_to_one_and_know_no_shift(logits, shift):
+    shares = probabilities(logits)
+    assert shares.dtype == np.float64
+    assert (shares >= 0).all()
+    np.testing.assert_allclose(shares.sum(axis=-1), 1, rtol=1e-12)
+    np.testing.assert_allclose(probabilities(logits.astype(np.float64) + shift), shares, atol=1e-9)
+    reference = torch.softmax(torch.from_numpy(logits).double(), dim=-1)
+    np.testing.assert_allclose(shares, reference, atol=1e-12)
+
+
+def test_probabilities_worked_by_hand():
+    shares = probabilities(np.array([[0.0, math.log(3.0)], [-1e30, 1e30]], np.float32))
+    np.testing.assert_allclose(shares, [[0.25, 0.75], [0.0, 1.0]], atol=1e-7)
+
+
+def test_the_answer_is_the_most_probable_label_with_all_probabilities():
+    good, bad = decode(np.array([[0.0, 2.0, 1.0], [5.0, -5.0, 0.0]], np.float32), LABELS)
+    assert (good.label, bad.label) == ("good", "bad")
+    assert good.score == good.probabilities[1] == good.probabilities.max()
+    assert good.probabilities.sum() == pytest.approx(1)
+
+
+@settings(deadline=None)
+@given(logits=arrays(np.float32, (4, 3), elements=st.floats(-50, 50, width=32)))
+def test_every_answer_has_the_highest_share(logits):
+    for row, answer in zip(logits, decode(logits, LABELS), strict=True):
+        assert answer.score == answer.probabilities[LABELS.index(answer.label)] >= 1 / 3 - 1e-12
+        assert row[LABELS.index(answer.label)] == pytest.approx(row.max(), abs=1e-4)
+
+
+def test_of_equals_the_first_label_is_taken():
+    (answer,) = decode(np.zeros((1, 3), np.float32), LABELS)
+    assert (answer.label, answer.score) == ("bad", pytest.approx(1 / 3))
+
+
+def test_the_loss_is_summed_over_sequences():
+    logits, targets = torch.tensor([[0.0, 2.0, 1.0], [5.0, -5.0, 0.0]]), torch.tensor([1, 2])
+    shares = probabilities(logits.numpy())
+    assert loss(logits, targets).item() == pytest.approx(-math.log(shares[0, 1]) - math.log(shares[1, 2]), rel=1e-6)
