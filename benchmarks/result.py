@@ -86,5 +86,7 @@ def newest(topic: str) -> BenchmarkResult | None:
 
 def _commit() -> str:
     here = Path(__file__).parent
-    told = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, check=False)
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, check=False
+    )
     return told.stdout.strip() or "unknown"

@@ -1,7 +1,7 @@
 """Write the tables of ``benchmarks/*/README.md`` from the newest results: never by hand.
 
-    python benchmarks/tables.py          write
-    python benchmarks/tables.py --check  fail if any table is not what its result says
+python benchmarks/tables.py          write
+python benchmarks/tables.py --check  fail if any table is not what its result says
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import re
 import sys
 from pathlib import Path
 
-from result import BenchmarkResult, newest
-
 from penjing.core.nouns import Measurement
+from result import BenchmarkResult, newest
 
 HERE = Path(__file__).parent
 BLOCK = re.compile(r"(<!-- result:begin -->\n).*?(<!-- result:end -->)", re.DOTALL)

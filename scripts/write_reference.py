@@ -249,7 +249,8 @@ output. In Python, catch `penjing.core.errors.PenjingError` or a branch of the t
 
 def error_classes(root: type[errors.PenjingError] = errors.PenjingError) -> list[type[errors.PenjingError]]:
     """The tree of errors, parents before children, in the order they are defined."""
-    return [root, *(one for child in root.__subclasses__() for one in error_classes(child))]
+    ours = [child for child in root.__subclasses__() if child.__module__ == errors.__name__]
+    return [root, *(one for child in ours for one in error_classes(child))]
 
 
 def _http_status(kind: type[errors.PenjingError]) -> str:

@@ -8,14 +8,13 @@ import warnings
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from result import SystemResult, finish
-
 from penjing.app.measure import System, measure, served, trial_server, trial_texts
 from penjing.app.quantize import prepare_for
 from penjing.app.recipes import MeasureRecipe
 from penjing.app.terminal import TerminalProgress
 from penjing.app.transformers_peer import BATCH, TransformersPeer
 from penjing.store import Bundle, Store, parse_reference
+from result import SystemResult, finish
 
 
 def main() -> None:
@@ -56,11 +55,15 @@ def main() -> None:
         config=recipe.model_dump(mode="json") | {"padding": limit, "transformers_batch": BATCH},
         systems=rows,
         notes=(
-            f"{told.rounds} rounds in turns; {told.requests} single texts one by one (p50, p99), then the same from "
-            f"{recipe.clients} connections (Transformers: in batches of {BATCH}, in process, without HTTP). The clients "
-            "share the two cores with the server.",
-            f"Transformers' accuracy is of the {rows[0].quality['accuracy'].n} texts it was asked here; the others' is "
-            "of the whole test split.",
+            (
+                f"{told.rounds} rounds in turns; {told.requests} single texts one by one (p50, p99), then the same "
+                f"from {recipe.clients} connections (Transformers: in batches of {BATCH}, in process, without HTTP). "
+                "The clients share the two cores with the server."
+            ),
+            (
+                f"Transformers' accuracy is of the {rows[0].quality['accuracy'].n} texts it was asked here; the "
+                "others' is of the whole test split."
+            ),
         ),
     )
 

@@ -21,8 +21,6 @@ import torch
 import transformers
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from result import SystemResult, finish
-
 from penjing.app.prepared import PreparedData, prepare
 from penjing.app.quickstart import RECIPE, quickstart_recipe
 from penjing.core.machine import usable_cores
@@ -37,6 +35,7 @@ from penjing.tasks import text_classification
 from penjing.tokens import pack_flat
 from penjing.train.loop import TrainingSet, train
 from penjing.train.recipe import TrainingRecipe
+from result import SystemResult, finish
 
 Trained = tuple[Any, float]  # model, seconds
 
@@ -165,8 +164,10 @@ def _write(
         notes=(
             f"{len(told.seeds)} seed(s); with fewer than six no interval of the times is given, the range is: "
             + "; ".join(f"{name} {min(took):.0f}–{max(took):.0f} s" for name, took in seconds.items()) + ".",
-            "The article's row trains every layer at Trainer's default rate; the other two train the last layer and "
-            "the head at the quickstart's rate.",
+            (
+                "The article's row trains every layer at Trainer's default rate; the other two train the last layer "
+                "and the head at the quickstart's rate."
+            ),
         ),
     )  # fmt: skip
 

@@ -183,12 +183,12 @@ def test_wrong_usage_exits_with_two(arguments):
     assert "Traceback" not in ran.err
 
 
-def test_a_directory_in_the_way_of_a_file_is_told(made, tmp_path):
-    ran = penjing("predict", "topics/1", "text", "--output", tmp_path, "--store", made.store)
+def test_a_directory_in_the_way_of_a_file_is_told(store, tmp_path):
+    ran = penjing("predict", "topics/1", "text", "--output", tmp_path, "--store", store)
     assert ran.status == 1
     assert "Traceback" not in ran.err
     (tmp_path / "file").touch()
-    ran = penjing("evaluate", "topics/1", "--report", tmp_path / "file" / "report.html", "--store", made.store)
+    ran = penjing("evaluate", "topics/1", "--report", tmp_path / "file" / "report.html", "--store", store)
     assert ran.status == 1
     assert "file" in ran.err
     assert "Traceback" not in ran.err

@@ -157,7 +157,7 @@ def test_a_conversion_that_breaks_is_told(store, monkeypatch):
         raise RuntimeError("basic_ios::clear: iostream error")
 
     monkeypatch.setattr("penjing.app.publishing.write_openvino", broken)
-    monkeypatch.setattr("penjing.app.publishing.export_onnx", lambda checkpoint, onnx, probes: onnx.parent.mkdir())
+    monkeypatch.setattr("penjing.app.publishing.export_onnx", lambda _, onnx, __: onnx.parent.mkdir())
     ran = penjing("export", "topics/1", "--engine", "openvino", "--store", store)
     assert ran.status == 1
     assert "OpenVINO could not write" in ran.err

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, Field
 
 from penjing.compress.recipe import QuantizeRecipe
 from penjing.core.nouns import Frozen, Task
+from penjing.core.plain_yaml import write_yaml
 from penjing.data import DataRecipe
 from penjing.store.manifest import NAME_PATTERN
 from penjing.train.recipe import TrainingRecipe
@@ -108,4 +108,4 @@ class QuickstartRecipe(FinetuneRecipe):
 
 def as_yaml(recipe: BaseModel) -> str:
     """A recipe as the YAML file that repeats it."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return write_yaml(recipe.model_dump(mode="json"))

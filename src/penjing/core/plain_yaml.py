@@ -2,7 +2,7 @@
 
 Promises: no tags, no aliases, no key twice in a section; a word is a string. So ``no`` is not false,
 ``2026-01-02`` no date, ``010`` not eight and ``1:30`` not ninety, as YAML 1.1 would have it. What
-PyYAML writes is read back as it was.
+:func:`write_yaml` writes is read back as it was.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import yaml
 
 from penjing.core.errors import RecipeError
 
+_BREAKS = re.compile("[\x85\u2028\u2029]")
 _TAGS = "tag:yaml.org,2002:"
 # What is kept of YAML 1.1's own kinds of words; all others are strings.
 _MEANT = {
@@ -41,6 +42,16 @@ def read_yaml(text: str, *, origin: str) -> Any:
         raise RecipeError(f"{origin} is nested too deeply", expected="sections of a few levels") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a number of thousands of digits
         raise RecipeError(f"{origin} is not YAML: {error}", expected="plain YAML") from error
+
+
+def write_yaml(value: Any, *, flow: bool = False) -> str:
+    """Plain values as YAML, in their own order and script; ``flow`` with brackets instead of lines."""
+    text: str = yaml.safe_dump(value, allow_unicode=True, sort_keys=False, default_flow_style=flow)
+    if not _BREAKS.search(text):
+        return text
+    # PyYAML writes these line breaks as they are and reads them back as spaces.
+    escaped: str = yaml.safe_dump(value, allow_unicode=False, sort_keys=False, default_flow_style=flow)
+    return escaped
 
 
 class _ValueLoader(yaml.SafeLoader):

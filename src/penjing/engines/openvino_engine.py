@@ -1,8 +1,13 @@
-"""OpenVINO on the CPU. One compiled model with a stream for each instance: weights are held once."""
+"""OpenVINO on the CPU. One compiled model with a stream for each instance: weights are held once.
+
+A call that fails can leave shapes behind in its stream which spoil later calls, so after one the
+model is compiled anew; the calls that wait for a stream get a new one.
+"""
 
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -30,8 +35,9 @@ class OpenVinoEngine:
         }
         if precision != "int8":  # on some processors it would compute fp32 models in bf16 unasked
             config["INFERENCE_PRECISION_HINT"] = "f32" if precision == "fp32" else "bf16"
+        self._compile = lambda: openvino.Core().compile_model(str(file), "CPU", config)
         try:
-            model = openvino.Core().compile_model(str(file), "CPU", config)
+            model = self._compile()
         except Exception as error:  # OpenVINO raises plain RuntimeError
             raise CorruptBundleError(
                 f"OpenVINO cannot open {file}: {error}",
@@ -41,21 +47,40 @@ class OpenVinoEngine:
         self.instances = instances
         self._inputs = frozenset(_name(port, INPUTS) for port in model.inputs)
         refuse_foreign(file, inputs=self._inputs, outputs={_name(port, (OUTPUT,)) for port in model.outputs})
-        self._free: queue.SimpleQueue[Any] | None = queue.SimpleQueue()
-        for _ in range(instances):
-            self._free.put(model.create_infer_request())
+        self._renewing = threading.Lock()
+        self._free: queue.SimpleQueue[Any] | None = self._streams(model)
+
+    def _streams(self, model: Any) -> queue.SimpleQueue[Any]:
+        free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(self.instances):
+            free.put(model.create_infer_request())
+        return free
 
     def run(self, batch: PackedBatch) -> npt.NDArray[np.float32]:
         """See :meth:`Engine.run`."""
-        free = self._free
-        if free is None:
-            raise closed(self.name)
-        request = free.get()
+        inputs = feed(batch, self._inputs)
+        while True:
+            free = self._free
+            if free is None:
+                raise closed(self.name)
+            request = free.get()
+            if request is not None:
+                break
+            free.put(None)  # these streams are of a model that was replaced; others may wait for them too
         try:
-            result = request.infer(feed(batch, self._inputs), share_inputs=True)
-            return np.array(result[OUTPUT], np.float32)[: len(batch.first)]
-        finally:
-            free.put(request)
+            result = request.infer(inputs, share_inputs=True)
+            outputs = np.array(result[OUTPUT], np.float32)[: len(batch.first)]
+        except BaseException:
+            self._renew(free)
+            raise
+        free.put(request)
+        return outputs
+
+    def _renew(self, spoilt: queue.SimpleQueue[Any]) -> None:
+        with self._renewing:
+            if self._free is spoilt:
+                self._free = self._streams(self._compile())
+        spoilt.put(None)
 
     def close(self) -> None:
         """See :meth:`Engine.close`. Calls under way, and those that wait for a stream, still end."""
