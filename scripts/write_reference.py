@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from penjing.app import cli
 from penjing.app.quickstart import RECIPE as QUICKSTART
-from penjing.app.recipes import FinetuneRecipe, QuantizeCommand, QuickstartRecipe
+from penjing.app.recipes import ExportRecipe, FinetuneRecipe, ListRecipe, QuantizeCommand, QuickstartRecipe
 from penjing.core import errors
 from penjing.data import DataRecipe, cache_dir
 from penjing.serve import METRICS, ServeRecipe
@@ -37,6 +37,9 @@ RECIPES: dict[str, type[BaseModel]] = {
     "finetune": FinetuneRecipe,
     "evaluate": DataRecipe,
     "quantize": QuantizeCommand,
+    "export": ExportRecipe,
+    "models": ListRecipe,
+    "predict": DataRecipe,
     "serve": ServeRecipe,
 }
 _TYPES = {str: "text", int: "whole number", float: "number", Path: "path", bool: ""}

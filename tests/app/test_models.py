@@ -23,6 +23,10 @@ def test_the_list_for_people_and_for_programs(store):
     assert re.search(r"topics/2 +onnxruntime int8 .* stable ", ran.out)
     assert max(map(len, ran.out.splitlines())) <= 100
     assert [one.aliases for one in package.list_versions(store)] == [(), ("stable",)]
+    (led,) = penjing("models", "--store", store, "--json", "--set", "aliased=true").json
+    assert led["version"] == 2
+    assert len(penjing("models", "--store", store, "--json", "--set", "model=topics").json) == 2
+    assert "model 'topic' is not in the store" in penjing("models", "--store", store, "--set", "model=topic").err
 
 
 def test_an_empty_store_says_what_to_do(tmp_path):
@@ -37,8 +41,12 @@ def test_show_alias_verify_remove_and_ledger(store):
     assert json.loads(penjing("models", "show", "topics/1", "--store", store).out)["version"] == 1
     ran = penjing("models", "alias", "topics/1", "stable", "--store", store)
     assert ran.out == "topics@stable is now topics/1\n"
+    ran = penjing("models", "alias", "topics/1", "stable", "--store", store, "--json")
+    assert ran.json == {"model": "topics", "alias": "stable", "version": 1}
     ran = penjing("models", "verify", "topics@stable", "--store", store)
     assert "files as published; 3 ledger entries" in ran.out
+    ran = penjing("models", "verify", "topics@stable", "--store", store, "--json")
+    assert ran.json["version"] == "topics/1"
     refused = penjing("models", "remove", "topics/1", "--store", store)
     assert refused.status == 1
     assert "topics/1 is what topics@stable leads to" in refused.err

@@ -23,21 +23,41 @@ def answers(ran):
 
 
 def test_texts_from_arguments_standard_input_and_a_file_get_the_same_answers(made, tmp_path):
-    asked = answers(penjing("predict", "topics/1", *TEXTS, "--store", made.store))
+    asked = answers(penjing("predict", "topics/1", *TEXTS, "--store", made.store, "--json"))
     assert len(asked) == len(TEXTS)
     assert sum(one["label"] == label for one, (_, label) in zip(asked, ROWS, strict=True)) > 40
     lines = "\r\n".join(["\ufeff" + TEXTS[0], *TEXTS[1:]]).encode()
-    assert answers(penjing("predict", "topics/1", "--store", made.store, stdin=lines)) == asked
+    assert answers(penjing("predict", "topics/1", "--store", made.store, "--json", stdin=lines)) == asked
     file = write_rows(tmp_path / "texts.csv", ROWS)
-    assert answers(penjing("predict", "topics/1", "--data", file, "--store", made.store)) == asked
+    assert answers(penjing("predict", "topics/1", "--data", file, "--store", made.store, "--json")) == asked
     output = tmp_path / "answers.jsonl"
     ran = penjing("predict", "topics/1", "--data", file, "--output", output, "--store", made.store)
     assert (ran.status, ran.out) == (0, "")
     assert [json.loads(line) for line in output.read_text().splitlines()] == asked
 
 
+def test_people_get_a_line_a_text(made):
+    ran = penjing("predict", "topics/1", "球员 进球", "rocket " * 30, "--store", made.store)
+    first, second = ran.out.splitlines()
+    assert re.fullmatch(r"体育  [01]\.\d\d  球员 进球", first)
+    assert re.fullmatch(r"space  [01]\.\d\d  (rocket ){8}rock…", second)
+
+
+def test_columns_of_the_data_can_be_named(made, tmp_path):
+    file = tmp_path / "fresh.csv"
+    file.write_text("number;body\n1;the rocket in orbit\n2;球员进球\n")
+    options = ["--set", "text=body", "--set", "delimiter=;", "--json", "--store", made.store]
+    assert [one["label"] for one in answers(penjing("predict", "topics/1", "--data", file, *options))] == [
+        "space",
+        "体育",
+    ]
+    refused = penjing("predict", "topics/1", "text", *options)
+    assert refused.status == 2
+    assert "--recipe and --set say how to read --data, and there is no --data" in refused.err
+
+
 def test_probabilities_are_of_every_label_and_sum_to_one(made):
-    (one,) = answers(penjing("predict", "topics", "球员进球", "--probabilities", "--store", made.store))
+    (one,) = answers(penjing("predict", "topics", "球员进球", "--probabilities", "--store", made.store, "--json"))
     assert list(one["probabilities"]) == list(LABELS)
     assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     assert one["score"] == max(one["probabilities"].values()) == one["probabilities"][one["label"]]
@@ -109,6 +129,7 @@ def test_nothing_is_written_where_a_text_cannot_be_answered(made, tmp_path):
         (["topics/x", "text"], 2, "version 'x' in 'topics/x'; expected a whole number .*topics@x"),
         (["../topics", "text"], 2, "expected"),
         (["topics", "text", "--data", "texts.csv"], 2, "both texts and --data were given; expected one of them"),
+        (["topics", "text", "--probabilities"], 2, "--probabilities has no place in lines for people; expected --json"),
         (["topics", "--data", "absent.csv"], 1, "absent.csv does not exist; expected a file"),
         (["topics", "text", "--output", "/proc/none/answers"], 1, "expected a"),
     ],

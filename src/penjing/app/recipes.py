@@ -85,6 +85,18 @@ class QuantizeCommand(Frozen):
     seed: int = Field(42, ge=0, le=2**31)
 
 
+class ListRecipe(Frozen):
+    """Which versions ``penjing models`` lists.
+
+    Attributes:
+        model: only this one's; None is every model.
+        aliased: only those that an alias leads to.
+    """
+
+    model: str | None = Field(None, pattern=NAME_PATTERN)
+    aliased: bool = False
+
+
 class QuickstartRecipe(FinetuneRecipe):
     """A fine-tuning recipe, and what the quickstart does after it.
 

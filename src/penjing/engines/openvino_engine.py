@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class OpenVinoEngine:
         }
         if precision != "int8":  # on some processors it would compute fp32 models in bf16 unasked
             config["INFERENCE_PRECISION_HINT"] = "f32" if precision == "fp32" else "bf16"
-        self._compile = lambda: openvino.Core().compile_model(str(file), "CPU", config)
+        self._compile: Callable[[], Any] = partial(openvino.Core().compile_model, str(file), "CPU", config)
         try:
             model = self._compile()
         except Exception as error:  # OpenVINO raises plain RuntimeError

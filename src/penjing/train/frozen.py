@@ -10,8 +10,9 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,13 +36,20 @@ class FrozenFeatures:
         encoder: its first ``layers`` layers are frozen.
         sequences: the training split.
         layers: how many.
+        precision: fp32 or bf16, of the matrix products.
         progress: shows the one pass.
     """
 
     def __init__(
-        self, encoder: PackedEncoder, sequences: Sequence[Encoding], *, layers: int, progress: Progress
+        self,
+        encoder: PackedEncoder,
+        sequences: Sequence[Encoding],
+        *,
+        layers: int,
+        precision: str = "fp32",
+        progress: Progress,
     ) -> None:
-        self._layers = layers
+        self._layers, self._precision = layers, precision
         lengths = np.array([len(sequence) for sequence in sequences])
         self._starts = np.concatenate([[0], np.cumsum(lengths)])
         shape = (int(self._starts[-1]), int(encoder.model.config.hidden_size))
@@ -59,7 +67,13 @@ class FrozenFeatures:
 
     @classmethod
     def for_run(
-        cls, encoder: PackedEncoder, sequences: Sequence[Encoding], *, recipe: TrainingRecipe, progress: Progress
+        cls,
+        encoder: PackedEncoder,
+        sequences: Sequence[Encoding],
+        *,
+        recipe: TrainingRecipe,
+        precision: str = "fp32",
+        progress: Progress,
     ) -> FrozenFeatures | None:
         """The features where they pay: frozen layers, more than one epoch, and room for them."""
         layers = recipe.frozen_layers
@@ -67,7 +81,7 @@ class FrozenFeatures:
         if layers == 0 or recipe.epochs <= 1 or size > recipe.frozen_cache_mib << 20:
             return None
         try:
-            return cls(encoder, sequences, layers=layers, progress=progress)
+            return cls(encoder, sequences, layers=layers, precision=precision, progress=progress)
         except OSError as error:
             progress.say(f"No room for the frozen layers' states ({error.strerror}); computing them each epoch.")
             return None
@@ -79,8 +93,8 @@ class FrozenFeatures:
 
     def _fill(self, encoder: PackedEncoder, sequences: Sequence[Encoding], rows: npt.NDArray[np.int64]) -> int:
         chosen = [sequences[row] for row in rows]
-        with torch.no_grad():
-            states = encoder.hidden_after(self._layers, PackedTensors.of(pack_flat(chosen))).numpy()
+        with torch.no_grad(), autocast(self._precision):
+            states = encoder.hidden_after(self._layers, PackedTensors.of(pack_flat(chosen))).float().numpy()
         if not np.isfinite(states).all() or np.abs(states).max() > np.finfo(np.float16).max:
             raise PenjingError(
                 "the frozen layers give hidden states that do not fit float16",
@@ -92,6 +106,11 @@ class FrozenFeatures:
             self._states[self._starts[row] : self._starts[row + 1]] = states[at : at + len(sequence)]
             at += len(sequence)
         return at
+
+
+def autocast(precision: str) -> AbstractContextManager[Any]:
+    """The context in which matrix products are taken in ``precision``; a thread has its own."""
+    return torch.autocast("cpu", dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 def _on_disk(shape: tuple[int, int]) -> npt.NDArray[np.float16]:

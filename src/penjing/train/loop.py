@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +25,7 @@ from penjing.core.machine import describe_machine, usable_cores
 from penjing.core.progress import SILENT, Progress
 from penjing.models.packed import PackedEncoder, PackedTensors
 from penjing.tokens import Encoding, pack_flat
-from penjing.train.frozen import FrozenFeatures
+from penjing.train.frozen import FrozenFeatures, autocast
 from penjing.train.optimiser import build_optimiser, rate_factor
 from penjing.train.plan import StepPlan
 from penjing.train.recipe import TrainingRecipe
@@ -101,7 +100,9 @@ def train(
     _set_dropout(encoder, recipe.dropout)
     encoder.freeze(recipe.frozen_layers)
     run = _Run(encoder, data, objective, recipe, seed)
-    run.frozen = FrozenFeatures.for_run(encoder, data.sequences, recipe=recipe, progress=progress)
+    run.frozen = FrozenFeatures.for_run(
+        encoder, data.sequences, recipe=recipe, precision=run.precision, progress=progress
+    )
     begun = states.restore(encoder.model, run.optimiser, progress) if states else None
     if begun:
         progress.say(f"Resuming at step {begun.step} of {run.plan.steps}.")
@@ -194,14 +195,11 @@ class _Run:
     def _backward(self, rows: npt.NDArray[np.int64], *, share_of: int) -> float:
         sequences = [self.data.sequences[row] for row in rows]
         flat = PackedTensors.of(pack_flat(sequences))
-        with self._autocast():
+        with autocast(self.precision):
             logits = self.encoder(flat, after=self.frozen.after(rows) if self.frozen else None)
         loss = self.objective(logits.float(), torch.from_numpy(self.data.targets[rows])) / share_of
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast("cpu", dtype=torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
 
 class _Speed:

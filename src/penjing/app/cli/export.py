@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from penjing.app.cli.options import DEFAULT_STORE, JSON, STORE, print_json, version_facts
+from penjing.app.cli.options import DEFAULT_STORE, JSON, RECIPE, SETS, STORE, print_json, version_facts
 
 _HELP = """Put a version, or any fine-tuned checkpoint, in the form of an engine, with proof that it answers the same.
 
@@ -25,25 +25,27 @@ def add_to(app: typer.Typer) -> None:
 
 def _export(
     model: Annotated[str, typer.Argument(help="A version (NAME/2, NAME@stable), or with --to a checkpoint.")],
-    engine: Annotated[str, typer.Option(help="auto, onnxruntime or openvino.")] = "auto",
+    engine: Annotated[str | None, typer.Option(help="auto, onnxruntime or openvino.")] = None,
     to: Annotated[Path | None, typer.Option(help="Write here instead of into the store.")] = None,
+    recipe: RECIPE = None,
+    sets: SETS = None,
     store: STORE = DEFAULT_STORE,
     as_json: JSON = False,
 ) -> None:
     from penjing.app.export import export, export_checkpoint
     from penjing.app.recipes import ExportRecipe
     from penjing.app.terminal import TerminalProgress, percent, show
-    from penjing.core.recipe import check_recipe
+    from penjing.core.recipe import resolve_recipe
 
-    recipe = check_recipe(ExportRecipe, {"engine": engine}, origin="--engine")
+    told = resolve_recipe(ExportRecipe, recipe, sets or (), flags={"engine": engine})
     if to is not None:
-        difference = export_checkpoint(model, to, engine=recipe)
+        difference = export_checkpoint(model, to, engine=told)
         if as_json:
             print_json({"path": str(to), "difference": difference.value})
         else:
             show(f"Wrote {to}; largest difference from Transformers: {difference.value:.1e} of the outputs' scale.")
         return
-    bundle = export(model, store=store, engine=recipe, progress=TerminalProgress())
+    bundle = export(model, store=store, engine=told, progress=TerminalProgress())
     if as_json:
         print_json(version_facts(bundle))
         return

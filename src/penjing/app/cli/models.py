@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from penjing.app.cli.options import DEFAULT_STORE, JSON, MODEL, STORE, print_json, version_facts
+from penjing.app.cli.options import DEFAULT_STORE, JSON, MODEL, RECIPE, SETS, STORE, print_json, version_facts
 
 _HELP = """What is in the store.
 
 ```console
 penjing models                            # list
+penjing models --set model=newsgroups     # only one model's versions
 penjing models show newsgroups/2          # one version and its evidence
 penjing models alias newsgroups/2 stable  # let the alias lead to a version
 penjing models verify newsgroups/2        # compare files with their digests
@@ -29,16 +30,24 @@ def add_to(app: typer.Typer) -> None:
 
 
 @models.callback()
-def _list(context: typer.Context, store: STORE = DEFAULT_STORE, as_json: JSON = False) -> None:
+def _list(
+    context: typer.Context,
+    recipe: RECIPE = None,
+    sets: SETS = None,
+    store: STORE = DEFAULT_STORE,
+    as_json: JSON = False,
+) -> None:
     if context.invoked_subcommand is not None:
         return
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from penjing.app.models import list_versions
+    from penjing.app.recipes import ListRecipe
     from penjing.app.terminal import percent, plain, show
+    from penjing.core.recipe import resolve_recipe
 
-    listed = list_versions(store)
+    listed = list_versions(store, resolve_recipe(ListRecipe, recipe, sets or ()))
     if as_json:
         print_json([version_facts(one.bundle) | {"aliases": list(one.aliases)} for one in listed])
         return
@@ -58,12 +67,12 @@ def _list(context: typer.Context, store: STORE = DEFAULT_STORE, as_json: JSON = 
 
 
 @models.command("show")
-def _show(model: MODEL, store: STORE = DEFAULT_STORE) -> None:
-    """One version: its whole manifest, as JSON."""
+def _show(model: MODEL, store: STORE = DEFAULT_STORE, as_json: JSON = False) -> None:
+    """One version: its whole manifest, as JSON; on one line with --json."""
     from penjing.store import Store, parse_reference
 
     bundle = Store(store).bundle(*parse_reference(model))
-    typer.echo(bundle.manifest.model_dump_json(indent=2))
+    typer.echo(bundle.manifest.model_dump_json(indent=None if as_json else 2))
 
 
 @models.command("alias")
@@ -71,6 +80,7 @@ def _alias(
     model: MODEL,
     alias: Annotated[str, typer.Argument(help="Such as stable or canary.")],
     store: STORE = DEFAULT_STORE,
+    as_json: JSON = False,
 ) -> None:
     """Let an alias lead to a version; a running server follows within a second."""
     from penjing.store import Store, parse_reference
@@ -78,24 +88,25 @@ def _alias(
     home = Store(store)
     bundle = home.bundle(*parse_reference(model))
     home.aliases.set(bundle.manifest.model, alias, version=bundle.manifest.version)
-    typer.echo(f"{bundle.manifest.model}@{alias} is now {bundle.reference}")
+    said = {"model": bundle.manifest.model, "alias": alias, "version": bundle.manifest.version}
+    _say(f"{bundle.manifest.model}@{alias} is now {bundle.reference}", said, as_json=as_json)
 
 
 @models.command("verify")
-def _verify(model: MODEL, store: STORE = DEFAULT_STORE) -> None:
+def _verify(model: MODEL, store: STORE = DEFAULT_STORE, as_json: JSON = False) -> None:
     """Compare every file of a version with its digest, and check the ledger's chain."""
     from penjing.store import Store, parse_reference
 
     home = Store(store)
     bundle = home.bundle(*parse_reference(model))
     bundle.verify()
-    typer.echo(
-        f"{bundle.reference}: {len(bundle.manifest.files)} files as published; {home.ledger.verify()} ledger entries"
-    )
+    files, entries = len(bundle.manifest.files), home.ledger.verify()
+    said = {"version": bundle.reference, "files": files, "ledger_entries": entries}
+    _say(f"{bundle.reference}: {files} files as published; {entries} ledger entries", said, as_json=as_json)
 
 
 @models.command("remove")
-def _remove(model: MODEL, store: STORE = DEFAULT_STORE) -> None:
+def _remove(model: MODEL, store: STORE = DEFAULT_STORE, as_json: JSON = False) -> None:
     """Delete a version. Refused while an alias leads to it."""
     from penjing.core.errors import UsageError
     from penjing.store import Store, parse_reference
@@ -104,7 +115,7 @@ def _remove(model: MODEL, store: STORE = DEFAULT_STORE) -> None:
     if not isinstance(ref, int):
         raise UsageError(f"{model} names no version number", expected="NAME/NUMBER, so that nothing goes by accident")
     Store(store).remove(name, ref)
-    typer.echo(f"Removed {model}")
+    _say(f"Removed {model}", {"removed": model}, as_json=as_json)
 
 
 @models.command("ledger")
@@ -122,3 +133,10 @@ def _ledger(
                         "subject": entry.subject, "facts": entry.facts, "hash": entry.hash})  # fmt: skip
         else:
             typer.echo(f"{entry.sequence:>5}  {entry.time}  {entry.kind:<20} {entry.subject}")
+
+
+def _say(line: str, facts: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(facts)
+    else:
+        typer.echo(line)

@@ -26,6 +26,7 @@ DEFAULT_STORE = Path("store")
 def print_json(value: Any) -> None:
     """One line of JSON on standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
 
 
 def version_facts(bundle: Any) -> dict[str, Any]:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from penjing.app.cli.options import DEFAULT_STORE, MODEL, STORE
+from penjing.app.cli.options import DEFAULT_STORE, JSON, MODEL, RECIPE, SETS, STORE, print_json
 
-_HELP = """Answer texts without a server: one JSON line a text, in their order.
+if TYPE_CHECKING:
+    from penjing.tasks.text_classification import Prediction
+    from penjing.tokens import Text
+
+_HELP = """Answer texts without a server, in their order: label, probability, text.
 
 ```console
 penjing predict newsgroups "my clutch slips in third gear"
-penjing predict newsgroups --data texts.csv --output answers.jsonl
-cat lines.txt | penjing predict newsgroups
+penjing predict newsgroups --data texts.csv --set text=body --output answers.jsonl
+cat lines.txt | penjing predict newsgroups --json
 ```
+
+With --json or --output it is one JSON object a text. A recipe here is the data section of a fine-tuning
+recipe (column names, encoding, delimiter …).
 """
+_SHOWN_CHARACTERS = 60
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,39 +41,67 @@ def _predict(
     texts: Annotated[list[str] | None, typer.Argument(help="Texts; without any, lines of standard input.")] = None,
     data: Annotated[str | None, typer.Option(help="File or folder of texts, read as in finetune.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write JSON lines here instead of standard output.")] = None,
-    probabilities: Annotated[bool, typer.Option("--probabilities", help="Give every label's probability.")] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Every label's probability too; with --json or --output.")
+    ] = False,
+    recipe: RECIPE = None,
+    sets: SETS = None,
     store: STORE = DEFAULT_STORE,
+    as_json: JSON = False,
 ) -> None:
     from penjing.app.predict import predict
+    from penjing.core.errors import UsageError
     from penjing.store import Store, parse_reference
 
-    labels = Store(store).bundle(*parse_reference(model)).manifest.labels
-    answers = predict(model, _source(texts, data), store=store)
-    lines = (
-        {"label": one.label, "score": round(one.score, 6)}
-        | (
-            {"probabilities": dict(zip(labels, one.probabilities.round(6).tolist(), strict=True))}
-            if probabilities
-            else {}
-        )
-        for one in answers
-    )
-    if output is None:
-        for line in lines:
-            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    as_objects = as_json or output is not None
+    if probabilities and not as_objects:
+        raise UsageError("--probabilities has no place in lines for people", expected="--json or --output FILE too")
+    labels = Store(store).bundle(*parse_reference(model)).manifest.labels if probabilities else ()
+    asked: deque[Text] = deque()  # read ahead of the answers
+    answered = predict(model, _remembered(_source(texts, data, recipe, sets), asked), store=store)
+    if output is not None:
+        _write(output, (_facts(one, labels) for one in answered))
         return
-    _write(output, lines)
+    for one in answered:
+        if as_json:
+            print_json(_facts(one, labels))
+        else:
+            sys.stdout.write(f"{one.label}  {one.score:.2f}  {_shown(asked.popleft())}\n")
 
 
-def _source(texts: list[str] | None, data: str | None) -> Iterator[str | tuple[str, str]]:
+def _remembered(texts: Iterable[Text], asked: deque[Text]) -> Iterator[Text]:
+    for text in texts:
+        asked.append(text)
+        yield text
+
+
+def _shown(text: Text) -> str:
+    line = " ".join((text if isinstance(text, str) else " | ".join(text)).split())
+    return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}…"
+
+
+def _facts(answer: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+    facts: dict[str, Any] = {"label": answer.label, "score": round(answer.score, 6)}
+    if labels:
+        facts["probabilities"] = dict(zip(labels, answer.probabilities.round(6).tolist(), strict=True))
+    return facts
+
+
+def _source(
+    texts: list[str] | None, data: str | None, recipe: Path | None, sets: list[str] | None
+) -> Iterator[str | tuple[str, str]]:
     from penjing.core.errors import UsageError
-    from penjing.data import read_texts
+    from penjing.core.recipe import resolve_recipe
+    from penjing.data import DataRecipe, read_texts
     from penjing.tasks.text_classification import texts_of
 
     if texts and data:
         raise UsageError("both texts and --data were given", expected="one of them")
     if data:
-        return (text for example in read_texts(data) for text in texts_of([example]))
+        columns = resolve_recipe(DataRecipe, recipe, sets or (), flags={"train": data})
+        return (text for example in read_texts(data, columns) for text in texts_of([example]))
+    if recipe or sets:
+        raise UsageError("--recipe and --set say how to read --data, and there is no --data", expected="--data SOURCE")
     return iter(texts) if texts else _lines(sys.stdin.buffer)
 
 
@@ -82,7 +119,7 @@ def _lines(stream: Iterable[bytes]) -> Iterator[str]:
             ) from error
 
 
-def _write(path: Path, lines: Iterator[dict[str, object]]) -> None:
+def _write(path: Path, lines: Iterator[dict[str, Any]]) -> None:
     """Write beside, then rename: the file is whole or not there."""
     from penjing.core.files import write_atomically
 

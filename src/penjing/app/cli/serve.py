@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from penjing.app.cli.options import DEFAULT_STORE, RECIPE, SETS, STORE
+from penjing.app.cli.options import DEFAULT_STORE, JSON, RECIPE, SETS, STORE, print_json
 
 _HELP = """Serve the models of a store over HTTP, in TensorFlow Serving's REST protocol. Needs no torch.
 
@@ -17,7 +17,7 @@ curl localhost:8501/v1/models/newsgroups:predict -d '{"instances": ["the shuttle
 
 The newest version of each model is served, and every version an alias leads to; new ones are picked up
 while it runs. /readyz answers 200 once all are loaded and warm; /metrics speaks Prometheus. SIGTERM
-finishes what was accepted.
+finishes what was accepted. --json prints the address, once it listens, for a program to read.
 """
 
 
@@ -33,6 +33,7 @@ def _serve(
     recipe: RECIPE = None,
     sets: SETS = None,
     store: STORE = DEFAULT_STORE,
+    as_json: JSON = False,
 ) -> None:
     from penjing.core.recipe import resolve_recipe
     from penjing.serve import Server, ServeRecipe, StoreCatalogue, serve
@@ -43,5 +44,7 @@ def _serve(
 
     def announce(server: Server) -> None:
         typer.echo(f"Serving {store} on {server.url} (Ctrl-C stops)", err=True)
+        if as_json:
+            print_json({"url": server.url, "store": str(store)})
 
     serve(StoreCatalogue(Store(store)), told, on_start=announce)
