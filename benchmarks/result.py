@@ -78,10 +78,13 @@ def finish(
     return result
 
 
-def newest(topic: str) -> BenchmarkResult | None:
-    """The latest run of a benchmark, or None."""
-    files = sorted((Path(__file__).parent / topic / "results").glob("*.json"))
-    return BenchmarkResult.model_validate_json(files[-1].read_bytes()) if files else None
+def newest(topic: str) -> list[BenchmarkResult]:
+    """The latest run of each question that a benchmark was asked, in the order they were first asked."""
+    found: dict[str, BenchmarkResult] = {}
+    for file in sorted((Path(__file__).parent / topic / "results").glob("*.json")):
+        result = BenchmarkResult.model_validate_json(file.read_bytes())
+        found[result.question] = result
+    return list(found.values())
 
 
 def _commit() -> str:

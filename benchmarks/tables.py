@@ -24,10 +24,12 @@ SPEED = {
 def table(result: BenchmarkResult) -> str:
     """A run as Markdown."""
     columns = [key for key in SPEED if any(key in system.speed for system in result.systems)]
-    head = ["system", "accuracy", *(SPEED[key][0] for key in columns), "ratio"]
+    agreeing = ["agrees with the first"] if any("agreement" in system.quality for system in result.systems) else []
+    head = ["system", "accuracy", *agreeing, *(SPEED[key][0] for key in columns), "ratio"]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
     for system in result.systems:
         cells = [f"**{system.name}**" if system.ours else system.name, _percent(system.quality.get("accuracy"))]
+        cells += [_percent(system.quality.get("agreement"))] if agreeing else []
         cells += [_number(system.speed.get(key), SPEED[key][1]) for key in columns]
         cells.append("1" if system.ratio is None else _number(system.ratio, 2) + " ×")
         lines.append("| " + " | ".join(cells) + " |")
@@ -59,11 +61,9 @@ def main() -> int:
     """Exit status 1 if ``--check`` finds a stale table."""
     stale = []
     for page in sorted(HERE.glob("*/README.md")):
-        result = newest(page.parent.name)
-        if result is None:
-            continue
+        tables = "\n".join(table(result) for result in newest(page.parent.name))
         text = page.read_text(encoding="utf-8")
-        fresh = BLOCK.sub(lambda found: f"{found[1]}{table(result)}{found[2]}", text)  # noqa: B023
+        fresh = BLOCK.sub(lambda found: f"{found[1]}{tables}{found[2]}", text)  # noqa: B023
         if fresh != text and "--check" in sys.argv:
             stale.append(str(page.relative_to(HERE.parent)))
         elif fresh != text:

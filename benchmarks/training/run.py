@@ -33,7 +33,7 @@ from penjing.models.loading import load_classifier, quiet_transformers
 from penjing.models.packed import PackedEncoder, PackedTensors
 from penjing.tasks import text_classification
 from penjing.tokens import pack_flat
-from penjing.train.loop import TrainingSet, train
+from penjing.train.loop import TrainingSet, resolve_precision, train
 from penjing.train.recipe import TrainingRecipe
 from result import SystemResult, finish
 
@@ -77,7 +77,7 @@ def trainer(
             learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay, lr_scheduler_type="linear",
             warmup_steps=round(recipe.warmup_fraction * steps), max_grad_norm=recipe.clip_norm or 0.0, seed=seed,
             use_cpu=True, save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=True,
-            dataloader_pin_memory=False,
+            dataloader_pin_memory=False, bf16=not padded_to and resolve_precision(recipe.precision) == "bf16",
             train_sampling_strategy="random" if padded_to else "group_by_length",
         )  # fmt: skip
         begun = time.perf_counter()
@@ -159,14 +159,15 @@ def _write(
         f"tokens, {recipe.epochs:g} epochs of batches of {recipe.batch_size}, on {usable_cores()} cores:",
         config={"seeds": told.seeds, "rows": told.rows, "recipe": recipe.model_dump(mode="json"),
                 "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-                "precision": "fp32", "transformers": transformers.__version__},
+                "precision": resolve_precision(recipe.precision), "transformers": transformers.__version__},
         systems=systems,
         notes=(
             f"{len(told.seeds)} seed(s); with fewer than six no interval of the times is given, the range is: "
             + "; ".join(f"{name} {min(took):.0f}–{max(took):.0f} s" for name, took in seconds.items()) + ".",
             (
-                "The article's row trains every layer at Trainer's default rate; the other two train the last layer "
-                "and the head at the quickstart's rate."
+                "The article's row, where there is one, trains every layer in fp32 at Trainer's default rate; the "
+                "other two train the last layer and the head at the quickstart's rate, in "
+                f"{resolve_precision(recipe.precision)}."
             ),
         ),
     )  # fmt: skip

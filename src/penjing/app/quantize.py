@@ -62,6 +62,9 @@ class Peer(Protocol):
     def accuracy(self, part: Part) -> Measurement:
         """Of the answers it gave while it was measured."""
 
+    def agreement(self, part: Part, predictions: np.ndarray) -> tuple[int, int]:
+        """(answers equal to ``predictions``, texts it was asked)."""
+
     def served_bytes(self) -> int:
         """What serving it loads."""
 
@@ -102,7 +105,7 @@ def quantize(
         systems, speed = _measure(
             parent, staging.path, draft, test=data.test, command=command, peer=peer, progress=progress
         )
-        draft = draft.model_copy(update={"speed": speed})
+        draft = draft.model_copy(update={"speed": speed, "notes": draft.notes + _likeness(peer, data.test, before)})
         content = report_content(
             draft,
             model=parent.manifest.model,
@@ -213,6 +216,14 @@ def _draft(parent: Bundle, made: Quantised, command: QuantizeCommand, *, directo
         notes=(f"int8: {made.note}.",),
         machine=describe_machine(),
     )
+
+
+def _likeness(peer: Peer | None, test: Part, fp32: np.ndarray) -> tuple[str, ...]:
+    """A peer is asked a few texts, so its accuracy is of those; this says how it stands to ours."""
+    if peer is None:
+        return ()
+    same, asked = peer.agreement(test, fp32)
+    return (f"Of the {asked} test texts that {peer.system.name} was asked, it answers {same} as Penjing fp32 does.",)
 
 
 def _costs(changed: PairedResult) -> dict[str, Measurement]:

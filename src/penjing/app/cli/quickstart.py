@@ -88,6 +88,7 @@ def _tables(done: Quickstarted) -> list[Any]:
         cost, same = percent(changed.accuracy_difference), percent(changed.agreement)
         tables += [
             speed_table(second.systems, title="Measured in turns in one run; Penjing through its HTTP server"),
+            *second.notes,
             f"On all {changed.n:,} test texts int8 changes accuracy by {cost} and agrees with fp32 on {same}.",
         ]
     return tables
