@@ -33,15 +33,9 @@ BANNER = "<!-- Written by scripts/write_reference.py (make docs). Change the cod
 
 # Every command that takes --recipe, and the model its recipe is checked against.
 RECIPES: dict[str, type[BaseModel]] = {
-    "quickstart": QuickstartRecipe,
-    "finetune": FinetuneRecipe,
-    "evaluate": DataRecipe,
-    "quantize": QuantizeCommand,
-    "export": ExportRecipe,
-    "models": ListRecipe,
-    "predict": DataRecipe,
-    "serve": ServeRecipe,
-}
+    "quickstart": QuickstartRecipe, "finetune": FinetuneRecipe, "evaluate": DataRecipe, "quantize": QuantizeCommand,
+    "export": ExportRecipe, "models": ListRecipe, "predict": DataRecipe, "serve": ServeRecipe,
+}  # fmt: skip
 _TYPES = {str: "text", int: "whole number", float: "number", Path: "path", bool: ""}
 _JSON_TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}

@@ -52,7 +52,14 @@ def test_the_first_run_makes_measures_and_serves_both_versions(quick):
     rows = report_of(home.bundle("quick", 2)).systems
     assert [row.name for row in rows] == ["Transformers fp32", "Penjing fp32", "Penjing int8"]
     assert rows[1].accuracy.n == rows[2].accuracy.n == 80
-    for shown in ("quick/1 (fp32)", "Transformers fp32", "requests/s", "penjing predict quick", "Done in", "that Transformers fp32 was asked"):
+    for shown in (
+        "quick/1 (fp32)",
+        "Transformers fp32",
+        "requests/s",
+        "penjing predict quick",
+        "Done in",
+        "that Transformers fp32 was asked",
+    ):
         assert shown in ran.out
     for said in (
         "Registered quick/1",

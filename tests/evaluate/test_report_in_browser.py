@@ -28,7 +28,7 @@ def browser():
 @pytest.mark.parametrize("width", [1280, 390])
 def test_it_fits_the_window_and_asks_nobody_anything(browser, full_report, tmp_path, width):
     file = tmp_path / "report.html"
-    write_report(full_report(("alt.atheism", "体育", "a label that is rather long for its column")), file)
+    write_report(file, full_report(("alt.atheism", "体育", "a label that is rather long for its column")))
     page, asked, said = browser.new_page(viewport={"width": width, "height": 900}), [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: said.append(message.text))

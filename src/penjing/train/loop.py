@@ -100,9 +100,7 @@ def train(
     _set_dropout(encoder, recipe.dropout)
     encoder.freeze(recipe.frozen_layers)
     run = _Run(encoder, data, objective, recipe, seed)
-    run.frozen = FrozenFeatures.for_run(
-        encoder, data.sequences, recipe=recipe, precision=run.precision, progress=progress
-    )
+    run.compute_frozen(progress)
     begun = states.restore(encoder.model, run.optimiser, progress) if states else None
     if begun:
         progress.say(f"Resuming at step {begun.step} of {run.plan.steps}.")
@@ -159,6 +157,12 @@ class _Run:
         self.frozen: FrozenFeatures | None = None
         self._lengths = np.array([len(sequence) for sequence in data.sequences])
         self._trained = [weight for weight in encoder.model.parameters() if weight.requires_grad]
+
+    def compute_frozen(self, progress: Progress) -> None:
+        """Run the frozen layers once, where it pays."""
+        self.frozen = FrozenFeatures.for_run(
+            self.encoder, self.data.sequences, recipe=self.recipe, precision=self.precision, progress=progress
+        )
 
     def tokens_until(self, step: int) -> int:
         """Real tokens in the steps before ``step``."""

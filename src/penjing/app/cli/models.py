@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from penjing.app.cli.options import DEFAULT_STORE, JSON, MODEL, RECIPE, SETS, STORE, print_json, version_facts
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from penjing.app.models import Listed
 
 _HELP = """What is in the store.
 
@@ -39,18 +44,24 @@ def _list(
 ) -> None:
     if context.invoked_subcommand is not None:
         return
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     from penjing.app.models import list_versions
     from penjing.app.recipes import ListRecipe
-    from penjing.app.terminal import percent, plain, show
+    from penjing.app.terminal import show
     from penjing.core.recipe import resolve_recipe
 
     listed = list_versions(store, resolve_recipe(ListRecipe, recipe, sets or ()))
     if as_json:
         print_json([version_facts(one.bundle) | {"aliases": list(one.aliases)} for one in listed])
         return
+    show(_table(listed) if listed else f"{store} holds no models yet. Make one: penjing finetune --help")
+
+
+def _table(listed: list[Listed]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from penjing.app.terminal import percent, plain
+
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("version", "engine", "accuracy", "MB", "p50 ms", "requests/s", "aliases", "made"):
         is_number = column in ("accuracy", "MB", "p50 ms", "requests/s")
@@ -63,7 +74,7 @@ def _list(
             f"{manifest.engine_bytes / 1e6:.0f}", plain(manifest.speed.get("p50_ms")),
             plain(manifest.speed.get("requests_per_s"), 0), ", ".join(one.aliases), f"{manifest.created:%Y-%m-%d}",
         )  # fmt: skip
-    show(table if listed else f"{store} holds no models yet. Make one: penjing finetune --help")
+    return table
 
 
 @models.command("show")

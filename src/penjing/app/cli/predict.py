@@ -53,19 +53,18 @@ def _predict(
     from penjing.core.errors import UsageError
     from penjing.store import Store, parse_reference
 
-    as_objects = as_json or output is not None
-    if probabilities and not as_objects:
+    if probabilities and not (as_json or output):
         raise UsageError("--probabilities has no place in lines for people", expected="--json or --output FILE too")
     labels = Store(store).bundle(*parse_reference(model)).manifest.labels if probabilities else ()
     asked: deque[Text] = deque()  # read ahead of the answers
     answered = predict(model, _remembered(_source(texts, data, recipe, sets), asked), store=store)
     if output is not None:
         _write(output, (_facts(one, labels) for one in answered))
-        return
-    for one in answered:
-        if as_json:
+    elif as_json:
+        for one in answered:
             print_json(_facts(one, labels))
-        else:
+    else:
+        for one in answered:
             sys.stdout.write(f"{one.label}  {one.score:.2f}  {_shown(asked.popleft())}\n")
 
 
