@@ -44,7 +44,7 @@ def test_show_alias_verify_remove_and_ledger(store):
     ran = penjing("models", "alias", "topics/1", "stable", "--store", store, "--json")
     assert ran.json == {"model": "topics", "alias": "stable", "version": 1}
     ran = penjing("models", "verify", "topics@stable", "--store", store)
-    assert "files as published; 3 ledger entries" in ran.out
+    assert "files as published; 4 ledger entries" in ran.out
     ran = penjing("models", "verify", "topics@stable", "--store", store, "--json")
     assert ran.json["version"] == "topics/1"
     refused = penjing("models", "remove", "topics/1", "--store", store)
