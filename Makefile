@@ -15,16 +15,16 @@ help: ## what there is
 $(VENV)/bin/python:
 	@echo "Making a virtual environment in $(VENV) …"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Penjing needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12"; exit 2; }
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "No virtual environment could be made; on Debian and Ubuntu install the package python3-venv."; exit 2; }
 
 $(RUN): pyproject.toml | $(VENV)/bin/python
 	@echo "Installing Penjing and what it needs into $(VENV) (some minutes the first time) …"
-	@$(BIN)/pip install --quiet --editable '.[quickstart]'
+	@$(BIN)/python -m pip install --quiet --editable '.[quickstart]'
 	@rm -f $(VENV)/.run-* && touch $@
 
 $(DEV): $(RUN)
 	@echo "Installing what the tests and checks need …"
-	@$(BIN)/pip install --quiet --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@rm -f $(VENV)/.dev-* && touch $@
 
 quickstart: $(RUN) ## fine-tune, quantise, measure and serve on real text
@@ -42,7 +42,7 @@ check: $(DEV) ## format, lint, types, architecture
 format: $(DEV) ## mend what can be mended
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-bench: $(DEV) ## the benchmarks (some ten minutes); tables follow from their results
+bench: $(DEV) ## the benchmarks (half an hour on a quiet machine); tables follow from their results
 	@scripts/bench
 
 docs: $(DEV) ## the generated parts of the documentation

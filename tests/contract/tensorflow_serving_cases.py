@@ -206,6 +206,8 @@ TENSORS = (
     fault("a row of no tokens", rows('{"input_ids": []}'), "0 tokens"),
     fault("a row of rows of no tokens", rows('{"input_ids": [[], []]}'), "0 tokens"),
     fault("id beyond the vocabulary", rows('{"input_ids": [7, 100]}'), "token id 100"),
+    fault("token type of no text", rows('{"input_ids": [2, 3], "token_type_ids": [0, 7]}'), "token type 7"),
+    fault("negative token type", rows('{"input_ids": [2, 3], "token_type_ids": [-1, 0]}'), "token type -1"),
     fault("negative id", rows('{"input_ids": [-1]}'), "token id -1"),
     fault("too many tokens", rows('{"input_ids": [' + "7, " * 16 + "7]}"), "17 tokens"),
     fault("mask of another shape", rows('{"input_ids": [7, 8], "attention_mask": [1]}'), "attention_mask has shape"),

@@ -160,3 +160,22 @@ def test_only_the_inputs_that_a_graph_has_are_fed():
     batch = pack_sequences(random_sequences([2]))
     assert set(feed(batch, ALL)) == ALL
     assert set(feed(batch, {"input_ids", "first"})) == {"input_ids", "first"}
+
+
+def test_a_model_that_cannot_be_compiled_anew_keeps_its_streams(bert, monkeypatch):
+    engine = open_engine("openvino", bert.onnx, instances=1)
+    good = pack_sequences(random_sequences([4]))
+    bad = replace(good, position_ids=good.position_ids[:, :3])
+
+    def full():
+        raise MemoryError
+
+    monkeypatch.setattr(engine, "_compile", full)
+    for _ in range(3):  # with the stream gone, the second would wait for ever
+        with pytest.raises(MemoryError):
+            engine.run(bad)
+    monkeypatch.undo()
+    with pytest.raises(RuntimeError):
+        engine.run(bad)
+    assert engine.run(good).shape == (1, 5)
+    engine.close()

@@ -103,6 +103,21 @@ def test_a_version_that_fails_leaves_the_old_one_serving_and_says_why(store):
         assert models.why_not_ready() == {}
 
 
+def test_a_version_that_fails_leaves_the_newest_good_one_beside_a_labelled_older_one(store):
+    store.aliases.set("m", "stable", version=1)
+    publish(store)
+    with models_of(store, load_tries=1) as models:
+        publish(store, engine=b"broken")
+        models.reconcile()
+        models.reconcile()
+        assert states(models) == {1: State.AVAILABLE, 2: State.AVAILABLE, 3: State.END}
+        assert (held(models), held(models, "stable")) == (2, 1)
+        publish(store)
+        models.reconcile()
+        until(lambda: states(models)[2] is State.END)
+        assert (held(models), held(models, "stable")) == (4, 1)
+
+
 def test_a_corrupted_version_is_not_served(store):
     bundle = publish(store)
     (bundle.path / "engine" / "model.onnx").write_bytes(b"FAKE")

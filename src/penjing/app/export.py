@@ -9,7 +9,7 @@ from pathlib import Path
 from penjing.app.evidence import report_content
 from penjing.app.judging import compare, judge_files
 from penjing.app.publishing import export_fp32, publish
-from penjing.app.quantize import answers_of, prepare_for
+from penjing.app.quantize import answers_of, origin_of, prepare_for
 from penjing.app.recipes import ExportRecipe
 from penjing.core.errors import CheckpointError, UsageError
 from penjing.core.machine import describe_machine
@@ -51,7 +51,7 @@ def export(model: str, *, store: Path, engine: ExportRecipe | None = None, progr
             update={
                 "engine": spec,
                 "parents": (Parent(kind="version", name=parent.reference, digest=parent.digest),),
-                "recipe": recipe.model_dump(mode="json") | {"origin": parent.manifest.recipe},
+                "recipe": recipe.model_dump(mode="json") | {"origin": origin_of(parent)},
                 "recipe_digest": recipe_digest(recipe),
                 "speed": {},
                 "machine": describe_machine(),

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -142,13 +142,18 @@ def prepare_for(bundle: Bundle, progress: Progress) -> PreparedData:
     return data
 
 
+def origin_of(bundle: Bundle) -> Mapping[str, Any]:
+    """The recipe of the fine-tuning that a bundle goes back to, through however many steps."""
+    return bundle.manifest.recipe.get("origin") or bundle.manifest.recipe
+
+
 def origin_recipe(bundle: Bundle) -> FinetuneRecipe:
     """The fine-tuning recipe that a bundle carries.
 
     Raises:
         UsageError: it carries none.
     """
-    values = bundle.manifest.recipe.get("origin") or bundle.manifest.recipe
+    values = origin_of(bundle)
     if "data" not in values:
         raise UsageError(
             f"{bundle.reference} does not say which data it was made from", expected="a fine-tuned version"
@@ -209,7 +214,7 @@ def _draft(parent: Bundle, made: Quantised, command: QuantizeCommand, *, directo
         labels=manifest.labels,
         text=manifest.text,
         engine=EngineSpec(name=made.engine, precision="int8", file=file, takes_type_ids=types),
-        recipe=recipe | {"origin": manifest.recipe.get("origin") or manifest.recipe},
+        recipe=recipe | {"origin": origin_of(parent)},
         recipe_digest=recipe_digest(command),
         parents=(Parent(kind="version", name=parent.reference, digest=parent.digest),),
         data=manifest.data,

@@ -79,7 +79,7 @@ def quickstart(
     else:
         first, data = _first(home, recipe.finetuning, again=again, progress=progress)
         second = _second(home, first, data, recipe=recipe, progress=progress)
-    home.aliases.set(recipe.name, "stable", version=second.manifest.version)
+        home.aliases.set(recipe.name, "stable", version=second.manifest.version)
     return Quickstarted(first, second, (report_of(first), report_of(second)), fresh=found is None)
 
 

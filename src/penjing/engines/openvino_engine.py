@@ -72,16 +72,20 @@ class OpenVinoEngine:
             result = request.infer(inputs, share_inputs=True)
             outputs = np.array(result[OUTPUT], np.float32)[: len(batch.first)]
         except BaseException:
-            self._renew(free)
+            self._renew(free, request)
             raise
         free.put(request)
         return outputs
 
-    def _renew(self, spoilt: queue.SimpleQueue[Any]) -> None:
-        with self._renewing:
-            if self._free is spoilt:
-                self._free = self._streams(self._compile())
-        spoilt.put(None)
+    def _renew(self, spoilt: queue.SimpleQueue[Any], request: Any) -> None:
+        handed_on = request  # if compiling fails (memory), the old stream is better than none
+        try:
+            with self._renewing:
+                if self._free is spoilt:
+                    self._free = self._streams(self._compile())
+            handed_on = None
+        finally:
+            spoilt.put(handed_on)
 
     def close(self) -> None:
         """See :meth:`Engine.close`. Calls under way, and those that wait for a stream, still end."""

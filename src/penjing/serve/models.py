@@ -120,6 +120,15 @@ class Models:
             return {"": "no model has been found yet"}
         return {name: reason for name, reason in reasons.items() if reason}
 
+    def has_given_up(self) -> bool:
+        """Whether a model has nothing available, nothing to come, and a version that failed."""
+        return any(
+            not shelf.available()
+            and any(version.error for version in shelf.versions.values())
+            and not any(version.state in (State.START, State.LOADING) for version in shelf.versions.values())
+            for shelf in self._shelves.values()
+        )
+
     def reconcile(self) -> None:
         """Bring what is served in step with the catalogue, once. Blocks while versions load."""
         try:
@@ -139,17 +148,21 @@ class Models:
         wanted = recipe.versions.wanted(self._versions_of(name), targets)
         if not wanted:
             return  # an empty directory is more often a mount that failed than a wish
-        shelf = self._shelves.setdefault(name, Shelf())
+        shelf = self._shelves.get(name) or Shelf()
         shelf.versions = {number: Version(name, number) for number in wanted} | shelf.versions
+        self._shelves = self._shelves | {name: shelf}  # whole at once: other threads read it meanwhile
         for number in sorted(wanted, reverse=True):
             self._load(shelf.versions[number])
         available = {version.number: version for version in shelf.available()}
         shelf.labels = _settled(shelf.labels, targets, available=available)
         kept = wanted | (set(shelf.labels.values()) if recipe.versions.labelled else set())
-        if wanted & set(available):
-            for number in set(available) - kept:
-                _LOG.info("%s/%d is being unloaded", name, number)
-                self._unload(available[number], wait_s=recipe.request_timeout_ms / 1000)
+        if not wanted & set(available):
+            return
+        if max(wanted) not in available:  # the newest cannot be served: what was served in its place stays
+            kept |= {max(available)}
+        for number in set(available) - kept:
+            _LOG.info("%s/%d is being unloaded", name, number)
+            self._unload(available[number], wait_s=recipe.request_timeout_ms / 1000)
 
     def _versions_of(self, name: str) -> list[int]:
         try:

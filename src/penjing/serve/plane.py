@@ -137,6 +137,12 @@ class DataPlane:
             if np.count_nonzero(ids.view(np.uint64) >= known):  # a negative id becomes a huge one
                 odd = next(int(one) for one in ids if not 0 <= one < known)
                 raise InvalidRequestError(f"input {index} has token id {odd}", expected=f"ids from 0 to {known - 1}")
+            types = encoding.type_ids
+            if types is not None and np.count_nonzero(types.view(np.uint64) > 1):
+                odd = next(int(one) for one in types if not 0 <= one <= 1)
+                raise InvalidRequestError(
+                    f"input {index} has token type {odd}", expected="0 or 1: which text of a pair"
+                )
             if encoding.cut and self._long_text == "refuse":
                 raise InvalidRequestError(f"text {index} is over {longest} tokens", do="Send a shorter text.")
 

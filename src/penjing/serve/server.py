@@ -1,7 +1,7 @@
 """The server put together: models, data plane, dialects, sockets; how it starts and how it stops.
 
 Promises: a port in use is an error before anything is loaded; from the first moment the server
-answers, with 503 until it is ready; on SIGTERM and SIGINT no accepted request is lost: those in
+answers, /readyz with 503 until every model is loaded; on SIGTERM and SIGINT no accepted request is lost: those in
 flight are finished (within ``grace_s``), later ones are told to go elsewhere.
 """
 
@@ -90,7 +90,7 @@ class Server:
         """
         until = time.monotonic() + timeout_s
         while reasons := self.plane.models.why_not_ready():
-            failed = any(version.error for version in self.plane.models.all())
+            failed = self.plane.models.has_given_up()
             if failed or time.monotonic() >= until:
                 said = "; ".join(f"{name or 'server'}: {why}" for name, why in reasons.items())
                 raise NotReadyError(f"not ready: {said}", do="Correct the cause and start again.")

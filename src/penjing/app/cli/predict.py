@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,16 +57,21 @@ def _predict(
     if probabilities and not (as_json or output):
         raise UsageError("--probabilities has no place in lines for people", expected="--json or --output FILE too")
     labels = Store(store).bundle(*parse_reference(model)).manifest.labels if probabilities else ()
-    asked: deque[Text] = deque()  # read ahead of the answers
-    answered = predict(model, _remembered(_source(texts, data, recipe, sets), asked), store=store)
+    source = _source(texts, data, recipe, sets)
+    answer = partial(predict, model, store=store)
     if output is not None:
-        _write(output, (_facts(one, labels) for one in answered))
+        _write(output, (_facts(one, labels) for one in answer(source)))
     elif as_json:
-        for one in answered:
+        for one in answer(source):
             print_json(_facts(one, labels))
     else:
-        for one in answered:
-            sys.stdout.write(f"{one.label}  {one.score:.2f}  {_shown(asked.popleft())}\n")
+        _show(answer, source)
+
+
+def _show(answer: Callable[[Iterable[Text]], Iterator[Prediction]], source: Iterator[Text]) -> None:
+    asked: deque[Text] = deque()  # read ahead of the answers
+    for one in answer(_remembered(source, asked)):
+        sys.stdout.write(f"{one.label}  {one.score:.2f}  {_shown(asked.popleft())}\n")
 
 
 def _remembered(texts: Iterable[Text], asked: deque[Text]) -> Iterator[Text]:

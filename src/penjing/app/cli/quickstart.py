@@ -115,7 +115,8 @@ def _serve_and_ask(
 
     model, labels = bundle.manifest.model, bundle.manifest.labels
     answers = []
-    with server_process(store, settings=[f'models=["{model}"]', f"port={_free(port, say)}"]) as url:
+    only = f"versions={{kind: specific, specific: [{bundle.manifest.version}], labelled: false}}"
+    with server_process(store, settings=[f'models=["{model}"]', only, f"port={_free(port, say)}"]) as url:
         say(f"\nServing on {url}. Raw text:")
         for text, answer in zip(
             texts, ask(url, f"/v1/models/{model}:predict", _raw(texts))["predictions"], strict=True
