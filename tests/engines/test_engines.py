@@ -164,7 +164,7 @@ def test_only_the_inputs_that_a_graph_has_are_fed():
 
 def test_a_model_that_cannot_be_compiled_anew_keeps_its_streams(bert, monkeypatch):
     class Spoilt:
-        def infer(self, inputs, **options):
+        def infer(self, *_, **__):
             raise RuntimeError("spoilt")
 
     def full():
