@@ -11,15 +11,13 @@ from penjing.app.recipes import ExportRecipe
 from penjing.core.errors import ExportError
 from penjing.core.files import canonical_json
 from penjing.core.nouns import Measurement
-from penjing.engines import EngineName, open_engine
+from penjing.engines import ENGINE_FILES, EngineName, open_engine
 from penjing.evaluate import ReportContent, write_report
 from penjing.export.onnx_export import export_onnx, prove_parity
 from penjing.export.openvino_ir import write_openvino
 from penjing.models.checkpoint import inspect_checkpoint
 from penjing.store import Bundle, EngineSpec, ManifestDraft, Staging
 from penjing.tokens import Encoding
-
-ENGINE_FILES: dict[EngineName, str] = {"onnxruntime": "engine/model.onnx", "openvino": "engine/model.xml"}
 
 
 def export_fp32(directory: Path, recipe: ExportRecipe, *, probes: Sequence[Encoding]) -> tuple[EngineSpec, Measurement]:
@@ -32,18 +30,21 @@ def export_fp32(directory: Path, recipe: ExportRecipe, *, probes: Sequence[Encod
         ExportError, ParityError: nothing usable was written.
     """
     engine: EngineName = "onnxruntime" if recipe.engine == "auto" else recipe.engine
-    onnx = directory / ENGINE_FILES["onnxruntime"]
+    engines = directory / "engine"
+    onnx = engines / ENGINE_FILES["onnxruntime"]
     reference = export_onnx(directory / "checkpoint", onnx, probes)
     if engine == "openvino":
-        _convert(onnx, directory / ENGINE_FILES["openvino"])
+        _convert(onnx, engines / ENGINE_FILES["openvino"])
         onnx.unlink()
-    opened = open_engine(engine, directory / ENGINE_FILES[engine], instances=1)
+    file = engines / ENGINE_FILES[engine]
+    opened = open_engine(engine, file, instances=1)
     try:
         difference = prove_parity(opened, probes, reference)
     finally:
         opened.close()
     types = int(inspect_checkpoint(directory / "checkpoint").config.get("type_vocab_size") or 0) > 1
-    return EngineSpec(name=engine, precision="fp32", file=ENGINE_FILES[engine], takes_type_ids=types), difference
+    spec = EngineSpec(name=engine, precision="fp32", file=str(file.relative_to(directory)), takes_type_ids=types)
+    return spec, difference
 
 
 def _convert(onnx: Path, target: Path) -> None:

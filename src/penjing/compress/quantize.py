@@ -26,7 +26,7 @@ from penjing.compress.recipe import QuantizeRecipe
 from penjing.core.errors import GateRefusal
 from penjing.core.machine import describe_machine, usable_cores
 from penjing.core.progress import SILENT, Progress
-from penjing.engines import EngineName, open_engine
+from penjing.engines import ENGINE_FILES, EngineName, open_engine
 from penjing.engines.bulk import bulk_outputs
 from penjing.export.probes import write_probes
 from penjing.export.process import run_worker
@@ -34,7 +34,6 @@ from penjing.tokens import Encoding
 
 # Instructions that multiply 8-bit integers natively; without them OpenVINO's int8 is slower than its fp32.
 _NATIVE_INT8 = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
-FILES: dict[EngineName, str] = {"onnxruntime": "model.onnx", "openvino": "model.xml"}
 _LEAST_AGREEMENT = 0.9
 
 
@@ -97,7 +96,7 @@ def make_int8(engine: EngineName, onnx: Path, *, target: Path, calibration: Sequ
         ExportError: the quantiser failed.
     """
     target.mkdir(parents=True, exist_ok=True)
-    file = target / FILES[engine]
+    file = target / ENGINE_FILES[engine]
     with tempfile.TemporaryDirectory() as scratch:
         texts = Path(scratch) / "calibration.npz"
         write_probes(texts, calibration)
@@ -109,7 +108,7 @@ def _fastest_that_agrees(onnx: Path, target: Path, calibration: Sequence[Encodin
     reference, _ = _try("onnxruntime", onnx, calibration)
     tried: list[tuple[float, EngineName, float]] = []
     with tempfile.TemporaryDirectory() as scratch:
-        for engine in FILES:
+        for engine in ENGINE_FILES:
             file = make_int8(engine, onnx, target=Path(scratch) / engine, calibration=calibration)
             labels, seconds = _try(engine, file, calibration)
             agreement = float(np.mean(labels == reference))
@@ -127,7 +126,7 @@ def _fastest_that_agrees(onnx: Path, target: Path, calibration: Sequence[Encodin
         shutil.copytree(Path(scratch) / engine, target, dirs_exist_ok=True)
     return Quantised(
         engine,
-        target / FILES[engine],
+        target / ENGINE_FILES[engine],
         f"measured fastest of {len(tried)} kinds, agreement {agreement:.1%} on calibration",
     )
 

@@ -20,6 +20,8 @@ from typing import Any
 from penjing.core.errors import ResourceError
 
 STAGING_PREFIX = ".staging-"
+# Names under which weights lie that have to be unpickled, and could run code then.
+PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 _DISK_REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 
 

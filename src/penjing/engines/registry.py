@@ -10,6 +10,8 @@ from penjing.engines.base import Engine, Precision
 
 EngineName = Literal["onnxruntime", "openvino"]
 ENGINES: tuple[EngineName, ...] = ("onnxruntime", "openvino")
+# What the model file is called that an engine opens; OpenVINO keeps the weights in a .bin beside it.
+ENGINE_FILES: dict[EngineName, str] = {"onnxruntime": "model.onnx", "openvino": "model.xml"}
 
 
 def open_engine(name: str, file: Path, *, instances: int, threads: int = 1, precision: Precision = "fp32") -> Engine:

@@ -17,12 +17,11 @@ from typing import Any
 
 from penjing.core.errors import CheckpointError, ResourceError
 from penjing.core.extras import require
-from penjing.core.files import digest, sha256_file
+from penjing.core.files import PICKLE_SUFFIXES, digest, sha256_file
 from penjing.data import WEIGHTS, named_weights
 from penjing.tokens import TextEncoder
 
 WEIGHT_FILE, WEIGHT_INDEX = "model.safetensors", "model.safetensors.index.json"
-PICKLED = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 # What travels with a model: enough to open it in Transformers, nothing that could run.
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt",
@@ -164,7 +163,7 @@ def _refuse_incomplete(path: Path) -> None:
     except OSError as error:
         raise CheckpointError(f"checkpoint {path} cannot be read: {error.strerror}") from error
     safe = bool(names & {WEIGHT_FILE, WEIGHT_INDEX})
-    pickled = sorted(name for name in names if name.endswith(PICKLED) and "training_args" not in name)
+    pickled = sorted(name for name in names if name.endswith(PICKLE_SUFFIXES) and "training_args" not in name)
     if not safe and pickled:
         raise CheckpointError(
             f"checkpoint {path} holds pickled weights ({', '.join(pickled)}), which can run code when opened",

@@ -13,10 +13,9 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from penjing.core.errors import StoreError
-from penjing.core.files import sha256_file
+from penjing.core.files import PICKLE_SUFFIXES, sha256_file
 from penjing.store.manifest import MANIFEST_NAME, SIGNATURE_NAME, FileRecord, is_plain_name
 
-PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
 _OPCODES = frozenset(ord(opcode.code) for opcode in pickletools.opcodes)
 _PICKLE_PROTOCOLS = range(2, 6)  # the protocols that open with a mark
 
