@@ -10,11 +10,11 @@ import torch
 
 from export.making import exported, topical
 from penjing.compress import quantize
-from penjing.compress.quantize import FILES, make_int8, preferred_engine, quantise
+from penjing.compress.quantize import make_int8, preferred_engine, quantise
 from penjing.compress.recipe import QuantizeRecipe
 from penjing.core.errors import ExportError, GateRefusal
 from penjing.core.machine import describe_machine
-from penjing.engines import open_engine
+from penjing.engines import ENGINE_FILES, open_engine
 from penjing.tokens import Encoding, pack_sequences
 
 
@@ -34,7 +34,7 @@ def fp32():
     return exported("bert").onnx
 
 
-@pytest.fixture(scope="module", params=sorted(FILES))
+@pytest.fixture(scope="module", params=sorted(ENGINE_FILES))
 def int8(request, fp32, tmp_path_factory):
     """Engine and file of each kind in turn."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -128,8 +128,8 @@ def world(tmp_path, monkeypatch):
         def fake_make(engine, onnx, *, target, calibration):
             made.append(engine)
             target.mkdir(parents=True, exist_ok=True)
-            (target / FILES[engine]).write_text(kinds[engine])
-            return target / FILES[engine]
+            (target / ENGINE_FILES[engine]).write_text(kinds[engine])
+            return target / ENGINE_FILES[engine]
 
         def fake_open(name, file, *, instances):
             return Fake(file)
@@ -154,11 +154,11 @@ def world(tmp_path, monkeypatch):
 def test_measuring_keeps_the_fastest_that_agrees(world, tmp_path, kinds, chosen):
     quantised, made = world("measure", **kinds)
     assert quantised.engine == chosen
-    assert quantised.file == tmp_path / "target" / FILES[chosen]
+    assert quantised.file == tmp_path / "target" / ENGINE_FILES[chosen]
     assert quantised.file.read_text() == kinds[chosen]
     assert "measured fastest of 2 kinds, agreement" in quantised.note
     assert sorted(made) == ["onnxruntime", "openvino"], "each is made once"
-    assert [file.name for file in (tmp_path / "target").iterdir()] == [FILES[chosen]]
+    assert [file.name for file in (tmp_path / "target").iterdir()] == [ENGINE_FILES[chosen]]
 
 
 def test_measuring_refuses_when_nothing_agrees(world, tmp_path):
@@ -173,7 +173,7 @@ def test_auto_goes_by_this_processor_and_a_named_engine_by_its_name(world):
     quantised, made = world("auto", **kinds)
     assert (quantised.engine, quantised.note) == here
     assert made == [here[0]]
-    for name in FILES:
+    for name in ENGINE_FILES:
         quantised, _ = world(name, **kinds)
         assert (quantised.engine, quantised.note) == (name, "chosen by the recipe")
 
