@@ -67,7 +67,7 @@ def test_a_recipe_file_flags_and_sets_lie_on_top_of_each_other(made):
     )
     assert (told.training.epochs, told.seed, told.name, told.training.batch_size) == (9, 7, "other", 32)
     assert recipe_digest(told) != Store(made.store).bundle("topics", 1).manifest.recipe_digest
-    assert yaml.safe_load(file.read_text())["training"]["epochs"] == 6
+    assert yaml.safe_load(file.read_text())["training"]["epochs"] == 12
 
 
 def test_a_gate_that_refuses_registers_nothing(store):

@@ -21,10 +21,11 @@ FILLERS = {
 }
 FILLERS |= {"space": FILLERS["cars"], "美食": FILLERS["体育"]}
 LABELS = tuple(sorted(KEYWORDS))
-# What makes `finetune` quick on this world.
+# What makes `finetune` quick on this world, and sure of its answers whatever the processor rounds.
 QUICK = (
     "training.threads=1",
-    "training.epochs=6",
+    "training.epochs=12",
+    "training.dropout=0",
     "training.batch_size=32",
     "training.learning_rate=5e-3",
     "text.max_tokens=24",
