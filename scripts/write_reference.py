@@ -144,7 +144,8 @@ def recipes_page() -> Iterator[str]:
         if name == "quickstart":
             yield "The keys of [finetune](#finetune), from other defaults:\n"
             rows = [(f"`{key}`", f"`{value}`") for key, value in _leaves(QUICKSTART)]
-            yield _table(("key", "default"), [*rows, ("`training.frozen_layers`", "all but the model's last layer")])
+            frozen = "all but the model's last two layers with native bf16, elsewhere all but its last"
+            yield _table(("key", "default"), [*rows, ("`training.frozen_layers`", frozen)])
             yield "And besides:\n"
             listed = [one for one in listed if one not in keys(FinetuneRecipe)]
         yield _table(("key", "takes", "default", "meaning"), [(f"`{one.name}`", *one[1:]) for one in listed])

@@ -33,8 +33,8 @@ from penjing.models.loading import load_classifier, quiet_transformers
 from penjing.models.packed import PackedEncoder, PackedTensors
 from penjing.tasks import text_classification
 from penjing.tokens import pack_flat
-from penjing.train.loop import TrainingSet, resolve_precision, train
-from penjing.train.recipe import TrainingRecipe
+from penjing.train.loop import TrainingSet, train
+from penjing.train.recipe import TrainingRecipe, resolve_precision
 from result import SystemResult, finish
 
 Trained = tuple[Any, float]  # model, seconds
@@ -166,8 +166,8 @@ def _write(
             + "; ".join(f"{name} {min(took):.0f}–{max(took):.0f} s" for name, took in seconds.items()) + ".",
             (
                 "The article's row, where there is one, trains every layer in fp32 at Trainer's default rate; the "
-                "other two train the last layer and the head at the quickstart's rate, in "
-                f"{resolve_precision(recipe.precision)}."
+                f"other two freeze the first {recipe.frozen_layers} layers and train the rest at the quickstart's "
+                f"rate, in {resolve_precision(recipe.precision)}."
             ),
         ),
     )  # fmt: skip

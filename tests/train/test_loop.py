@@ -12,8 +12,8 @@ import torch
 from models.tiny import random_sequences
 from penjing.core.errors import DataError, DivergenceError, UsageError
 from penjing.tasks import text_classification
-from penjing.train.loop import TrainingSet, resolve_precision, train
-from penjing.train.recipe import TrainingRecipe
+from penjing.train.loop import TrainingSet, train
+from penjing.train.recipe import TrainingRecipe, resolve_precision
 from penjing.train.state import StateDirectory
 from train.toy import FAST, Watcher, run, toy_encoder, toy_set, weights_of
 
@@ -142,7 +142,7 @@ def test_precision_is_what_the_processor_multiplies(monkeypatch):
     assert resolve_precision("bf16") == "bf16"
     for instructions, expected in (((), "fp32"), (("amx_bf16",), "bf16")):
         machine = type("Machine", (), {"instructions": instructions})
-        monkeypatch.setattr("penjing.train.loop.describe_machine", lambda machine=machine: machine)
+        monkeypatch.setattr("penjing.train.recipe.describe_machine", lambda machine=machine: machine)
         assert resolve_precision("auto") == expected
 
 

@@ -69,10 +69,12 @@ class RowAttention:
 
 
 class SegmentAttention:
-    """Attention over one sequence at a time, all of them in one fused call.
+    """Attention over one sequence at a time, all of them in one call.
 
     Sequences are padded to the longest *for this step only*; the matrix products around it, nine
-    tenths of the work, never see a padding token.
+    tenths of the work, never see a padding token. In bf16 the backward pass of the fused kernel
+    takes five times as long as that of plain matrix products on short sequences, so there those
+    are used while training (docs/experiments.md).
 
     Args:
         first: int64 (sequences,), flat index of each first token.
@@ -81,13 +83,17 @@ class SegmentAttention:
         bias: adds relative-position scores, where the family has them.
     """
 
+    # From here on the scores that plain products keep for the backward pass cost more than they gain.
+    PLAIN_UP_TO = 256
+
     def __init__(self, first: Tensor, lengths: Tensor, *, cells: int, bias: PositionBias | None = None) -> None:
         self._sequences, self._longest, self._cells = len(lengths), int(lengths.max()), cells
         steps = torch.arange(self._longest)
         inside = steps[None, :] < lengths[:, None]
         self._source = (first[:, None] + steps[None, :])[inside]  # cell of every real token
         self._slot = torch.arange(self._sequences * self._longest).view(self._sequences, -1)[inside]
-        self._full = bool(inside.all()) and len(self._source) == cells
+        self._in_order = len(self._source) == cells and bool((self._source == torch.arange(cells)).all())
+        self._full = bool(inside.all()) and self._in_order
         self._mask = None if bool(inside.all()) else inside[:, None, None, :]
         if bias is not None:
             scores = bias(steps[None, :])
@@ -96,32 +102,44 @@ class SegmentAttention:
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, heads: int) -> Tensor:
         """See :class:`Attention`."""
         q, k, v = (self._apart(part, heads) for part in (query, key, value))
-        context = functional.scaled_dot_product_attention(q, k, v, attn_mask=self._mask_for(q))
-        flat = context.transpose(1, 2).reshape(self._sequences * self._longest, -1)
+        flat = self._attend(q, k, v).transpose(1, 2).reshape(self._sequences * self._longest, -1)
         if self._full:
             return flat
-        return flat.new_zeros(self._cells, flat.shape[-1]).index_copy(0, self._source, flat[self._slot])
+        real = flat.index_select(0, self._slot)
+        return real if self._in_order else flat.new_zeros(self._cells, flat.shape[-1]).index_copy(0, self._source, real)
 
     def of_first(
         self, query: Module, hidden: Tensor, key: Tensor, value: Tensor, *, first: Tensor, heads: int
     ) -> Tensor:
         """See :class:`Attention`. One query a sequence, where the full layer has one a token."""
         q = query(hidden[first]).view(self._sequences, 1, heads, -1).transpose(1, 2)
-        k, v = self._apart(key, heads), self._apart(value, heads)
-        mask = self._mask_for(q)
-        if mask is not None:
-            mask = mask[:, :, :1]
-        context = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return context.reshape(self._sequences, -1)
+        return self._attend(q, self._apart(key, heads), self._apart(value, heads)).reshape(self._sequences, -1)
 
-    def _mask_for(self, query: Tensor) -> Tensor | None:
-        if self._mask is None or self._mask.dtype == torch.bool:
-            return self._mask
-        return self._mask.to(query.dtype)
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Contexts (sequences, heads, queries, size) of q, which has one query a sequence or one a token."""
+        mask = self._mask if self._mask is None else self._mask[:, :, : q.shape[2]]
+        if q.dtype is torch.bfloat16 and self._longest <= self.PLAIN_UP_TO and torch.is_grad_enabled():
+            return plain_attention(q, k, v, mask)
+        if mask is not None and mask.dtype is not torch.bool:
+            mask = mask.to(q.dtype)
+        return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
     def _apart(self, part: Tensor, heads: int) -> Tensor:
-        """See :class:`Attention`."""
+        """(cells, heads·size) → (sequences, heads, longest, size)."""
         if not self._full:
-            spread = part.new_zeros(self._sequences * self._longest, part.shape[-1])
-            part = spread.index_copy(0, self._slot, part[self._source])
+            real = part if self._in_order else part.index_select(0, self._source)
+            part = part.new_zeros(self._sequences * self._longest, part.shape[-1]).index_copy(0, self._slot, real)
         return part.view(self._sequences, self._longest, heads, -1).transpose(1, 2)
+
+
+def plain_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """What ``scaled_dot_product_attention`` computes, in two batched products."""
+    sequences, heads, queries, size = q.shape
+    if mask is None:
+        added = q.new_zeros(1, 1, 1)
+    else:
+        scores = torch.where(mask, 0.0, float("-inf")) if mask.dtype is torch.bool else mask
+        added = scores.to(q.dtype).expand(sequences, heads, -1, -1).reshape(sequences * heads, scores.shape[2], -1)
+    q, k, v = (part.reshape(sequences * heads, -1, size) for part in (q, k, v))
+    shares = torch.softmax(torch.baddbmm(added, q, k.transpose(1, 2), alpha=size**-0.5), dim=-1)
+    return torch.bmm(shares, v).view(sequences, heads, queries, size)

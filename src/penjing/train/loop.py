@@ -21,14 +21,14 @@ import torch
 from torch import Tensor
 
 from penjing.core.errors import DataError, DivergenceError, ResourceError, UsageError
-from penjing.core.machine import describe_machine, usable_cores
+from penjing.core.machine import usable_cores
 from penjing.core.progress import SILENT, Progress
 from penjing.models.packed import PackedEncoder, PackedTensors
 from penjing.tokens import Encoding, pack_flat
 from penjing.train.frozen import FrozenFeatures, autocast
 from penjing.train.optimiser import build_optimiser, rate_factor
 from penjing.train.plan import StepPlan
-from penjing.train.recipe import TrainingRecipe
+from penjing.train.recipe import TrainingRecipe, resolve_precision
 from penjing.train.state import RunState, StateDirectory
 
 # (outputs (sequences, outputs), targets (sequences, …)) → the *sum* of the losses, scalar.
@@ -218,14 +218,6 @@ class _Speed:
         self._rate = rate if self._rate == 0 else 0.9 * self._rate + 0.1 * rate
         self._last = now
         return self._rate
-
-
-def resolve_precision(wanted: str) -> str:
-    """What ``auto`` means on this processor."""
-    if wanted != "auto":
-        return wanted
-    native = {"avx512_bf16", "amx_bf16"} & set(describe_machine().instructions)
-    return "bf16" if native else "fp32"
 
 
 def _set_dropout(encoder: PackedEncoder, dropout: float | None) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from penjing.core.machine import describe_machine
 from penjing.core.nouns import Frozen
 
 
@@ -42,3 +43,11 @@ class TrainingRecipe(Frozen):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     save_every_s: float | None = Field(60.0, ge=0)
     threads: int | None = Field(None, ge=1)
+
+
+def resolve_precision(wanted: str) -> str:
+    """What ``auto`` means on this processor."""
+    if wanted != "auto":
+        return wanted
+    native = {"avx512_bf16", "amx_bf16"} & set(describe_machine().instructions)
+    return "bf16" if native else "fp32"
