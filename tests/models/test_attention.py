@@ -22,15 +22,19 @@ def masks():
     return {"none": None, "lengths": inside, "bias": bias, "both": bias.masked_fill(~inside, float("-inf"))}
 
 
+def fused(q, k, v, *, mask):
+    return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
 @pytest.mark.parametrize("queries", [TOKENS, 1])
 @pytest.mark.parametrize("mask", ["none", "lengths", "bias", "both"])
 def test_plain_products_equal_the_fused_kernel(mask, queries):
     chosen = masks()[mask]
     chosen = chosen if chosen is None else chosen[:, :, :queries]
     found = []
-    for attend in (plain_attention, lambda q, k, v, m: functional.scaled_dot_product_attention(q, k, v, attn_mask=m)):
+    for attend in (plain_attention, fused):
         inputs = parts(queries)
-        contexts = attend(*inputs, chosen)
+        contexts = attend(*inputs, mask=chosen)
         contexts.square().sum().backward()
         found.append([contexts.detach(), *(part.grad for part in inputs)])
     for one, other in zip(*found, strict=True):

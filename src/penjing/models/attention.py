@@ -119,7 +119,7 @@ class SegmentAttention:
         """Contexts (sequences, heads, queries, size) of q, which has one query a sequence or one a token."""
         mask = self._mask if self._mask is None else self._mask[:, :, : q.shape[2]]
         if q.dtype is torch.bfloat16 and self._longest <= self.PLAIN_UP_TO and torch.is_grad_enabled():
-            return plain_attention(q, k, v, mask)
+            return plain_attention(q, k, v, mask=mask)
         if mask is not None and mask.dtype is not torch.bool:
             mask = mask.to(q.dtype)
         return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
@@ -132,7 +132,7 @@ class SegmentAttention:
         return part.view(self._sequences, self._longest, heads, -1).transpose(1, 2)
 
 
-def plain_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+def plain_attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None) -> Tensor:
     """What ``scaled_dot_product_attention`` computes, in two batched products."""
     sequences, heads, queries, size = q.shape
     if mask is None:
