@@ -29,6 +29,7 @@ class OpenVinoEngine:
 
     def __init__(self, file: Path, *, instances: int, threads: int, precision: Precision) -> None:
         openvino = require("openvino", extra="serve")
+        openvino.Type.i64.to_dtype()  # the first call makes a table; two at once wait for each other for ever
         config: dict[str, object] = {
             "NUM_STREAMS": instances,
             "INFERENCE_NUM_THREADS": instances * threads,
