@@ -251,6 +251,25 @@ def test_swaps_under_use_never_leave_a_gap(store):
     assert not faults
 
 
+def test_a_model_whose_turn_has_not_come_is_not_ready(store):
+    publish(store, "z")
+    gate, catalogue = threading.Event(), StoreCatalogue(store)
+
+    class Slow(StoreCatalogue):
+        def versions(self, model):
+            return catalogue.versions(model) if model == "m" or gate.wait(10) else []
+
+    models = Models(Slow(store), ServeRecipe(poll_s=None), open_with=fresh)
+    models.start()
+    until(lambda: models.shelf("m") and models.shelf("m").available())
+    assert models.why_not_ready() == {"z": "no version of it has been found yet"}
+    with pytest.raises(NotReadyError):
+        models.enter("z")
+    gate.set()
+    until(lambda: not models.why_not_ready())
+    models.close()
+
+
 def test_plain_directories(store, tmp_path):
     publish(store)
     folder = tmp_path / "elsewhere"

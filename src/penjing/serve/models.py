@@ -73,6 +73,7 @@ class Models:
         self._recipe = recipe
         self._open_with = open_with
         self._shelves: dict[str, Shelf] = {}
+        self._unseen: frozenset[str] = frozenset()
         self._leaving: list[threading.Thread] = []
         self._stop = threading.Event()
         self._loader = threading.Thread(target=self._keep_in_step, name="model loader", daemon=True)
@@ -94,7 +95,7 @@ class Models:
 
     def names(self) -> list[str]:
         """Models that are served or meant to be, sorted."""
-        return sorted({*self._shelves, *(self._recipe.models or ())})
+        return sorted({*self._shelves, *self._unseen, *(self._recipe.models or ())})
 
     def all(self) -> list[Version]:
         """Every version that was ever taken up."""
@@ -136,11 +137,15 @@ class Models:
         except (PenjingError, OSError) as error:
             _LOG.warning("the store cannot be read, serving goes on as it is: %s", error)
             return
+        self._unseen = (
+            frozenset(names) - self._shelves.keys()
+        )  # known, so that nobody is told "ready" before their turn
         for name in names:
             try:
                 self._reconcile(name)
             except (PenjingError, OSError) as error:
                 _LOG.warning("model %s cannot be looked up, serving goes on as it is: %s", name, error)
+            self._unseen -= {name}
 
     def _reconcile(self, name: str) -> None:
         recipe = self._recipe
@@ -205,7 +210,7 @@ class Models:
         """
         shelf = self._shelves.get(model)
         if shelf is None:
-            if model in (self._recipe.models or ()):
+            if model in self.names():
                 raise NotReadyError(f"model {model} is not loaded yet", do="Ask /readyz.")
             raise ModelNotFoundError(
                 f"model {model!r} is unknown", expected=f"one of: {', '.join(self.names()) or '-'}"
