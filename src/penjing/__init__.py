@@ -13,8 +13,6 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
     from penjing.app.evaluate import evaluate
     from penjing.app.export import export
@@ -43,6 +41,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "__version__": "penjing.core.version",
     "FinetuneRecipe": "penjing.app.recipes",
     "QuantizeCommand": "penjing.app.recipes",
     "ServeRecipe": "penjing.serve",
