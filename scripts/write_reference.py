@@ -25,7 +25,7 @@ from penjing.app.recipes import ExportRecipe, FinetuneRecipe, ListRecipe, Quanti
 from penjing.core import errors
 from penjing.data import DataRecipe, cache_dir
 from penjing.serve import METRICS, ServeRecipe
-from penjing.serve.api.tensorflow_serving.errors import status_of
+from penjing.serve.api.statuses import STATUSES
 from penjing.serve.metrics import Metrics
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
@@ -231,11 +231,12 @@ def errors_page() -> Iterator[str]:
     yield from ("# Errors\n", BANNER, _ERRORS_PREFACE)
     tree = inspect.cleandoc(errors.__doc__ or "").split("::\n")[1].split("\n\nPromise")[0]
     yield f"```text\n{inspect.cleandoc(tree)}\n```\n"
-    rows = [
-        (f"`{kind.code}`", kind.__name__, str(kind.exit_status), _http_status(kind), _about(kind))
-        for kind in error_classes()
-    ]
-    yield _table(("code", "class", "exit status", "HTTP status (TensorFlow Serving)", "meaning"), rows)
+    kinds = error_classes()
+    rows = [(f"`{kind.code}`", kind.__name__, str(kind.exit_status), _about(kind)) for kind in kinds]
+    yield _table(("code", "class", "exit status", "meaning"), rows)
+    yield "## HTTP statuses\n\nEach dialect has its own table. The canonical code stands in the metrics.\n"
+    told = [(f"`{kind.code}`", *_statuses(kind)) for kind in kinds if issubclass(kind, errors.ServingError)]
+    yield _table(("code", *STATUSES), told)
 
 
 _ERRORS_PREFACE = """Every error a user can meet is one of these. Each has a `code` that stays the same, and says three
@@ -251,14 +252,14 @@ def error_classes(root: type[errors.PenjingError] = errors.PenjingError) -> list
     return [root, *(one for child in ours for one in error_classes(child))]
 
 
-def _http_status(kind: type[errors.PenjingError]) -> str:
-    if not issubclass(kind, errors.ServingError):
-        return ""
-    needed: dict[str, Any] = {"retry_after_s": 1.0} if kind is errors.OverloadedError else {}
-    plain = " ".join(map(str, status_of(kind("", **needed))))
-    if kind is not errors.DeadlineError:
-        return plain
-    return f"{plain}; {' '.join(map(str, status_of(kind('', waiting=True))))} if no engine had taken it up"
+def _statuses(kind: type[errors.PenjingError]) -> Iterator[str]:
+    needed: dict[type, dict[str, Any]] = {
+        errors.OverloadedError: {"retry_after_s": 1.0},
+        errors.FieldError: {"field": ""},
+    }
+    error, late = kind("", **needed.get(kind, {})), errors.DeadlineError("", waiting=True)
+    for tell in STATUSES.values():
+        yield f"{tell(error)}; {tell(late)} in the queue" if kind is errors.DeadlineError else str(tell(error))
 
 
 def metrics_page() -> Iterator[str]:

@@ -110,7 +110,7 @@ DISPATCH = (
          headers={"Content-Encoding": "gzip"}),
     Case("A.1", "the request's content type is ignored", "POST", PREDICT, ONE, json=ONE_ANSWER,
          headers={"Content-Type": "text/html"}),
-    Case("A.1", "outside the prefix: not JSON", "GET", "/v2", status=404),
+    Case("A.1", "outside the prefix: not JSON", "GET", "/v3", status=404),
 )  # fmt: skip
 
 NAMES = (

@@ -2,62 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
-import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contract.inprocess import asking_site
 from contract.tensorflow_serving_cases import CASES
-from penjing.serve.api.site import Site
-from penjing.serve.api.tensorflow_serving import TensorFlowServing
-from penjing.serve.catalogue import StoreCatalogue
-from penjing.serve.metrics import Metrics
-from penjing.serve.models import Models
-from penjing.serve.plane import DataPlane
-from penjing.serve.recipe import ServeRecipe
-from penjing.store.store import Store
-from serve.doubles import POISON, WORDS, FakeEngine, opens, publish
+from serve.doubles import WORDS
 
 SENT = [case.sent.encode() if isinstance(case.sent, str) else case.sent for case in CASES if case.method == "POST"]
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-class Harmless(FakeEngine):
-    """Finds nothing poisonous or slow."""
-
-    def run(self, batch):
-        batch.input_ids[batch.input_ids <= POISON + 1] = 0
-        return super().run(batch)
-
-
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory):
-    store = Store(tmp_path_factory.mktemp("store"))
-    publish(store)
-    models = Models(StoreCatalogue(store), ServeRecipe(poll_s=None), open_with=opens(Harmless(instances=1)))
-    models.reconcile()
-    plane = DataPlane(models, Metrics())
-    site = Site([TensorFlowServing(plane)], max_body_bytes=1 << 20, request_timeout_ms=10_000)
-
-    async def one(path, body):
-        scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": []}
-        said = []
-
-        async def receive():
-            return {"type": "http.request", "body": body}
-
-        async def send(message):
-            said.append(message)
-
-        await site(scope, receive, send)
-        return said[0]["status"], said[1]["body"]
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        yield lambda body, call="predict": runner.run(one(f"/v1/models/m:{call}", body))
-    plane.close()
+    with asking_site(tmp_path_factory.mktemp("store")) as ask_site:
+        yield lambda body, call="predict": ask_site("POST", f"/v1/models/m:{call}", body)
 
 
 def check(status, body):

@@ -11,10 +11,18 @@ import re
 import pytest
 
 from penjing.core import errors
-from penjing.core.errors import DeadlineError, OverloadedError, PenjingError, RecipeError, ServingError, UsageError
+from penjing.core.errors import (
+    DeadlineError,
+    FieldError,
+    OverloadedError,
+    PenjingError,
+    RecipeError,
+    ServingError,
+    UsageError,
+)
 
 CLASSES = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, PenjingError)]
-FIELDS = {OverloadedError: {"retry_after_s": 1.5}, DeadlineError: {"waiting": True}}
+FIELDS = {OverloadedError: {"retry_after_s": 1.5}, DeadlineError: {"waiting": True}, FieldError: {"field": "a.b"}}
 
 
 def drawn():
@@ -48,9 +56,12 @@ def test_codes_are_stable():
         "DeadlineError": "deadline",
         "DepartedError": "departed",
         "DivergenceError": "divergence",
+        "EmptyError": "empty",
         "ExportError": "export",
+        "FieldError": "field",
         "GateRefusal": "gate",
         "InvalidRequestError": "invalid-request",
+        "MalformedError": "malformed",
         "ModelNotFoundError": "model-not-found",
         "NotFoundError": "store-not-found",
         "NotReadyError": "not-ready",
@@ -62,6 +73,7 @@ def test_codes_are_stable():
         "ServingError": "serving",
         "StoreError": "store",
         "TooLargeError": "too-large",
+        "UnsupportedError": "unsupported",
         "UsageError": "usage",
     }
 
@@ -119,6 +131,7 @@ def test_an_error_survives_the_way_between_processes(kind, again):
 def test_the_fields_of_serving_errors():
     assert OverloadedError("full", retry_after_s=2.5).retry_after_s == 2.5
     assert DeadlineError("late").waiting is False
+    assert FieldError("absent", field="inputs").field == "inputs"
     with pytest.raises(TypeError):
         OverloadedError("full")
 

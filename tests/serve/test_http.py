@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import time
+import zlib
 
 import httpx
 import pytest
@@ -77,6 +78,14 @@ def test_a_body_that_is_not_the_gzip_it_claims(small, body):
     assert "gzip" in reply.json()["error"]
 
 
+@pytest.mark.parametrize(("name", "press"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_compressed_body(small, name, press):
+    reply = httpx.post(small.url + PREDICT, content=press(json.dumps(ONE).encode()), headers={"content-encoding": name})
+    assert reply.json() == {"predictions": [[6.0, 7.0, 8.0]]}
+    wrong = httpx.post(small.url + PREDICT, content=b"{}{}{}", headers={"content-encoding": name})
+    assert (wrong.status_code, f"not {name}" in wrong.text) == (400, True)
+
+
 def test_a_body_that_does_not_come(small):
     head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n".encode()
     reply = raw(small, head + b"{")
@@ -101,7 +110,7 @@ def test_keep_alive_is_not_a_slow_head(small):
     connection = http.client.HTTPConnection("127.0.0.1", small.port, timeout=5)
     for pause_s in (0.8, 0):
         connection.request("GET", "/healthz")
-        assert connection.getresponse().read() == b'{"alive": true}'
+        assert connection.getresponse().read() == b'{"alive":true}'
         time.sleep(pause_s)
     connection.close()
 

@@ -18,7 +18,11 @@
     ├── ResourceError           the machine lacks something: disk, port, package, memory
     └── ServingError            one request fails; each dialect maps these to its own status
         ├── InvalidRequestError the request can never succeed as sent
-        │   └── TooLargeError   its body is over the limit
+        │   ├── TooLargeError   its body is over the limit
+        │   ├── MalformedError  its body cannot be read at all
+        │   ├── EmptyError      there is nothing in it to answer
+        │   └── FieldError      one field of its body is absent or of the wrong form; names it
+        ├── UnsupportedError    the server, or this model, does not do what is asked
         ├── ModelNotFoundError  unknown model, version or label
         ├── NotReadyError       known, but not (or no longer) able to answer
         ├── OverloadedError     refused at the door; says when to come back
@@ -163,6 +167,38 @@ class TooLargeError(InvalidRequestError):
     """The body of the request is over the limit."""
 
     code = "too-large"
+
+
+class MalformedError(InvalidRequestError):
+    """The body of the request is not what its protocol can read: no JSON, or none that ends."""
+
+    code = "malformed"
+
+
+class EmptyError(InvalidRequestError):
+    """The request holds nothing to answer."""
+
+    code = "empty"
+
+
+class FieldError(InvalidRequestError):
+    """A field of the request is absent, of the wrong form, or of a value that does not fit.
+
+    Args:
+        field: its name, with dots where it is nested.
+    """
+
+    code = "field"
+
+    def __init__(self, came: str, *, field: str, expected: str = "", do: str = "") -> None:
+        super().__init__(came, expected=expected, do=do)
+        self.field = field
+
+
+class UnsupportedError(ServingError):
+    """The server, or the model that was asked, does not do what the request wants."""
+
+    code = "unsupported"
 
 
 class ModelNotFoundError(ServingError):

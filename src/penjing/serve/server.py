@@ -19,9 +19,8 @@ from types import FrameType
 import uvicorn
 
 from penjing.core.errors import NotReadyError, ServingError
-from penjing.serve.api.health import Health
+from penjing.serve.api.mounts import all_mounts
 from penjing.serve.api.site import Site
-from penjing.serve.api.tensorflow_serving import TensorFlowServing
 from penjing.serve.catalogue import Catalogue
 from penjing.serve.loading import EngineOpener, open_bundle_engine
 from penjing.serve.metrics import Metrics
@@ -68,9 +67,10 @@ class Server:
         self.url = f"http://{host}:{self.port}"
         self.plane = DataPlane(Models(catalogue, recipe, open_with=open_with), Metrics(), long_text=recipe.long_text)
         self._site = Site(
-            [Health(self.plane), TensorFlowServing(self.plane, cors=recipe.cors)],
+            all_mounts(self.plane, recipe),
             max_body_bytes=recipe.max_body_bytes,
             request_timeout_ms=recipe.request_timeout_ms,
+            cors=recipe.cors,
         )
         self._http = uvicorn.Server(_uvicorn_config(self._site, recipe))
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)

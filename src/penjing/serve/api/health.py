@@ -6,17 +6,34 @@ warm, and that the server is not stopping. TensorFlow Serving's metrics path giv
 
 from __future__ import annotations
 
-import json
-
-from penjing.serve.api.http import Reply, Request
+from penjing.serve.api.http import Reply, Request, json_reply
+from penjing.serve.api.routes import TEXT, TRUTH, Description, Route, record
 from penjing.serve.plane import DataPlane
 
 METRICS_PATHS = ("/metrics", "/monitoring/prometheus/metrics")
 _READY = "/readyz"
+_PROMETHEUS = "text/plain; version=0.0.4"
+_READINESS = record({"ready": TRUTH, "waiting_for": {"type": "object"}})
+DESCRIPTION = Description(
+    "Health",
+    "Life signs and metrics.",
+    (
+        Route("GET", "/healthz", "Whether the process lives.", record({"alive": TRUTH}), where="bare"),
+        Route("GET", _READY, "Whether every model is ready.", _READINESS, errors=(503,), where="bare"),
+        Route("GET", f"{_READY}/{{model}}", "Whether a model is ready.", _READINESS, errors=(404, 503), where="bare"),
+        *(
+            Route("GET", path, "Metrics for Prometheus.", TEXT, content_type=_PROMETHEUS, where="bare")
+            for path in METRICS_PATHS
+        ),
+    ),
+    record({}, {"error": TEXT, "ready": TRUTH}),
+)
 
 
 class Health:
     """See the module."""
+
+    description = DESCRIPTION
 
     def __init__(self, plane: DataPlane) -> None:
         self._plane = plane
@@ -28,29 +45,25 @@ class Health:
     async def answer(self, request: Request) -> Reply:
         """See :class:`penjing.serve.api.site.Dialect`."""
         if request.method not in ("GET", "HEAD"):
-            return _json(405, {"error": f"{request.method} {request.path}: expected GET"})
+            return json_reply(405, {"error": f"{request.method} {request.path}: expected GET"})
         if request.path == "/healthz":
-            return _json(200, {"alive": True})
+            return json_reply(200, {"alive": True})
         if request.path in METRICS_PATHS:
-            return Reply(200, self._plane.metrics.page(self._plane.models.all()), b"text/plain; version=0.0.4")
+            return Reply(200, self._plane.metrics.page(self._plane.models.all()), _PROMETHEUS.encode())
         return self._readiness(request.path.removeprefix(_READY).removeprefix("/"))
 
     def fault(self, error: Exception) -> Reply:
         """See :class:`penjing.serve.api.site.Dialect`."""
-        return _json(500, {"error": str(error)})
+        return json_reply(500, {"error": str(error)})
 
     def _readiness(self, model: str) -> Reply:
         models = self._plane.models
         reasons = models.why_not_ready()
         if model and model not in models.names():
-            return _json(404, {"ready": False, "error": f"model {model} is unknown"})
+            return json_reply(404, {"ready": False, "error": f"model {model} is unknown"})
         if model:
             reasons = {name: why for name, why in reasons.items() if name == model}
         if self._plane.is_draining:
             reasons = {"": "the server is stopping"} | reasons
         shown = {name or "server": why for name, why in reasons.items()}
-        return _json(503 if reasons else 200, {"ready": not reasons, "waiting_for": shown})
-
-
-def _json(status: int, value: dict[str, object]) -> Reply:
-    return Reply(status, json.dumps(value).encode())
+        return json_reply(503 if reasons else 200, {"ready": not reasons, "waiting_for": shown})

@@ -7,12 +7,14 @@ gone ends its own request and no other.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 from penjing.core.errors import DeadlineError, DepartedError, InvalidRequestError, TooLargeError
 from penjing.serve.api.interrupt import Interruptible
@@ -23,7 +25,7 @@ Headers = list[tuple[bytes, bytes]]
 
 TIMEOUT_HEADER = b"x-penjing-timeout-ms"
 _WATCH_AFTER_S = 0.05
-_GZIP = 16 + zlib.MAX_WBITS
+_WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}  # HTTP's deflate is what zlib calls zlib
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,12 @@ class Reply:
     headers: Headers = field(default_factory=list)
 
 
+def json_reply(status: int, value: Any, *, headers: Headers | None = None) -> Reply:
+    """A reply in compact JSON."""
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return Reply(status, body, headers=headers or [])
+
+
 class Request:
     """One HTTP request.
 
@@ -54,8 +62,9 @@ class Request:
 
     Attributes:
         method: in upper case.
-        path: percent-decoded, without the query.
-        target: path and query as sent.
+        prefix: the strict prefix that the request came under; empty if under none.
+        path: percent-decoded, without prefix and query.
+        target: path and query as sent, without the prefix.
         began, deadline: on the clock of ``time.monotonic``.
         must_close: part of the body was left unread, so the connection cannot be used again.
     """
@@ -64,6 +73,7 @@ class Request:
         self, scope: MutableMapping[str, Any], receive: Receive, *, max_body_bytes: int, timeout_s: float
     ) -> None:
         self.method: str = scope["method"]
+        self.prefix = ""
         self.path: str = scope["path"]
         self.began = time.monotonic()
         self.must_close = False
@@ -75,9 +85,26 @@ class Request:
     @property
     def target(self) -> str:
         """Path and query string, nothing decoded."""
-        raw: bytes = self._scope.get("raw_path") or self.path.encode()
         query: bytes = self._scope["query_string"]
-        return (raw + b"?" + query if query else raw).decode("latin-1")
+        raw = self._raw_path.removeprefix(self.prefix)
+        return f"{raw}?{query.decode('latin-1')}" if query else raw
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query's values, decoded; the last one of each name."""
+        return dict(parse_qsl(self._scope["query_string"].decode("latin-1"), keep_blank_values=True))
+
+    @property
+    def _raw_path(self) -> str:
+        raw: bytes = self._scope.get("raw_path") or self.path.encode()
+        return raw.decode("latin-1")
+
+    def enter(self, prefix: str) -> bool:
+        """Whether the request came under a prefix; if so, it is cut off from path and target."""
+        if not f"{self._raw_path}/".startswith(f"{prefix}/"):
+            return False
+        self.prefix, self.path = prefix, self.path.removeprefix(prefix)
+        return True
 
     def header(self, name: bytes) -> str:
         """Value of a header, by its name in lower case; empty if it did not come."""
@@ -87,13 +114,13 @@ class Request:
         return ""
 
     async def body(self) -> bytes:
-        """All of the body, inflated if it came as gzip.
+        """All of the body, inflated if it came as gzip or deflate.
 
         Raises:
             TooLargeError: it is over the limit; the rest is not read.
             DeadlineError: it did not arrive in time.
             DepartedError: the client left in the middle.
-            InvalidRequestError: it is not the gzip it claims to be.
+            InvalidRequestError: it is not as compressed as it claims to be.
         """
         declared = self.header(b"content-length")
         if declared.isdigit() and int(declared) > self._max_body_bytes:
@@ -104,9 +131,9 @@ class Request:
                 body = await self._read()
             finally:
                 timer.cancel()
-        if "gzip" in self.header(b"content-encoding").lower():
-            return self._inflate(body)
-        return body
+        encoding = self.header(b"content-encoding").lower()
+        form = next((form for form in _WINDOWS if form in encoding), None)
+        return self._inflate(body, form) if form else body
 
     @contextmanager
     def while_connected(self) -> Iterator[None]:
@@ -159,18 +186,18 @@ class Request:
             if not message.get("more_body"):
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _inflate(self, body: bytes) -> bytes:
+    def _inflate(self, body: bytes, form: str) -> bytes:
         try:
-            inflater = zlib.decompressobj(_GZIP)
+            inflater = zlib.decompressobj(_WINDOWS[form])
             inflated = inflater.decompress(body, self._max_body_bytes + 1)
         except zlib.error as error:
             raise InvalidRequestError(
-                f"the body is not gzip: {error}", expected="what Content-Encoding says"
+                f"the body is not {form}: {error}", expected="what Content-Encoding says"
             ) from error
         if len(inflated) > self._max_body_bytes:
             raise self._too_large(f"more than {self._max_body_bytes} bytes after inflating")
         if not inflater.eof:
-            raise InvalidRequestError("the gzip body ends too early", expected="a complete one")
+            raise InvalidRequestError(f"the {form} body ends too early", expected="a complete one")
         return inflated
 
     def _too_large(self, came: str) -> TooLargeError:

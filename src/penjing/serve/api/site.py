@@ -1,4 +1,9 @@
-"""The site: hands each request to the dialect that claims it, and sees every reply through.
+"""The site: hands each request to the dialect that it is for, and sees every reply through.
+
+Which dialect a request is for is decided here and nowhere else. A path below a dialect's strict prefix
+(``/tfs``, ``/oip``, …) is that dialect's, read as if the prefix were not there; any other path goes to
+the first dialect that answers bare paths and claims it. A dialect sees in ``Request.prefix`` that it was
+asked by its own name, and then says nothing in another's words.
 
 Promises: exactly one reply a request, whatever a dialect does; while the server drains, requests in
 flight are finished and connections closed behind them.
@@ -8,25 +13,37 @@ from __future__ import annotations
 
 import logging
 from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from penjing.core.errors import PenjingError
 from penjing.serve.api.http import Headers, Receive, Reply, Request, Send, send_reply
+from penjing.serve.api.routes import Description
 
 _LOG = logging.getLogger(__name__)
-_NOT_FOUND = Reply(
+NOT_FOUND = Reply(
     404,
     b"<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n</BODY></HTML>\n",
     b"text/html",
 )
 _CLOSE: Headers = [(b"connection", b"close")]
+_CORS: Headers = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"POST, GET"),
+    (b"access-control-allow-headers", b"Content-Type, Inference-Header-Content-Length, X-Penjing-Timeout-Ms"),
+    (b"access-control-expose-headers", b"*"),
+]
 
 
 class Dialect(Protocol):
     """One wire protocol."""
 
+    @property
+    def description(self) -> Description:
+        """Its routes."""
+
     def claims(self, path: str) -> bool:
-        """Whether a path belongs to the dialect."""
+        """Whether a bare path belongs to the dialect."""
 
     async def answer(self, request: Request) -> Reply:
         """Answer a request. May raise any error of :mod:`penjing.core.errors`."""
@@ -35,22 +52,41 @@ class Dialect(Protocol):
         """An error in the dialect's own form."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """Where a dialect answers.
+
+    Attributes:
+        prefix: strict prefix; empty if it has none.
+        is_bare: whether it also answers the paths that it claims, without the prefix.
+    """
+
+    dialect: Dialect
+    prefix: str = ""
+    is_bare: bool = True
+
+
 class Site:
     """The ASGI application.
 
     Args:
-        dialects: asked in this order.
+        mounts: asked in this order.
         max_body_bytes, request_timeout_ms: limits of every request.
+        cors: let browsers on other sites call.
 
     Attributes:
         in_flight: requests taken up and not yet answered.
         is_draining: set when the server stops.
     """
 
-    def __init__(self, dialects: Sequence[Dialect], *, max_body_bytes: int, request_timeout_ms: float) -> None:
-        self._dialects = tuple(dialects)
+    def __init__(
+        self, mounts: Sequence[Mount], *, max_body_bytes: int, request_timeout_ms: float, cors: bool = False
+    ) -> None:
+        self._prefixed = tuple(mount for mount in mounts if mount.prefix)
+        self._bare = tuple(mount.dialect for mount in mounts if mount.is_bare)
         self._max_body_bytes = max_body_bytes
         self._timeout_s = request_timeout_ms / 1000
+        self._cors = _CORS if cors else []
         self.in_flight = 0
         self.is_draining = False
 
@@ -62,17 +98,26 @@ class Site:
         try:
             request = Request(scope, receive, max_body_bytes=self._max_body_bytes, timeout_s=self._timeout_s)
             reply = await self._reply(request)
-            await send_reply(reply, send, extra=_CLOSE if self.is_draining or request.must_close else [])
+            closing = _CLOSE if self.is_draining or request.must_close else []
+            await send_reply(reply, send, extra=[*self._cors, *closing])
         finally:
             self.in_flight -= 1
 
     async def _reply(self, request: Request) -> Reply:
-        for dialect in self._dialects:
-            if dialect.claims(request.path):
-                try:
-                    return await dialect.answer(request)
-                except Exception as error:  # noqa: BLE001  each error becomes a reply of the dialect
-                    if not isinstance(error, PenjingError):
-                        _LOG.exception("%s %s failed", request.method, request.path)
-                    return dialect.fault(error)
-        return _NOT_FOUND
+        dialect = self._dialect_for(request)
+        if dialect is None:
+            return NOT_FOUND
+        if self._cors and request.method == "OPTIONS" and request.header(b"origin"):
+            return Reply(200, b"")
+        try:
+            return await dialect.answer(request)
+        except Exception as error:  # noqa: BLE001  each error becomes a reply of the dialect
+            if not isinstance(error, PenjingError):
+                _LOG.exception("%s %s failed", request.method, request.path)
+            return dialect.fault(error)
+
+    def _dialect_for(self, request: Request) -> Dialect | None:
+        for mount in self._prefixed:
+            if request.enter(mount.prefix):
+                return mount.dialect
+        return next((dialect for dialect in self._bare if dialect.claims(request.path)), None)

@@ -6,7 +6,8 @@ What Penjing adds, all of it where TensorFlow Serving answers with an error:
 - one row may itself be a batch (a list of lists of ids): its prediction is then a list;
 - raw text: with no ``signature_name``, strings or objects with ``text`` go to the signature ``text``
   (``text``, optionally ``text_pair`` → ``label``, ``score``, ``probabilities``), and to ``classify``;
-- ``GET /v1/models`` lists the models; ``GET /v1/models/<m>`` carries OpenAI's and KServe's keys too;
+- without the strict prefix, ``GET /v1/models`` lists the models, and ``GET /v1/models/<m>`` carries
+  OpenAI's and KServe's keys too;
 - ``x-penjing-timeout-ms`` in a request asks for an earlier deadline; replies say what they cost.
 
 Source: tensorflow/serving, ``model_servers/http_rest_api_handler.cc``.
@@ -14,18 +15,21 @@ Source: tensorflow/serving, ``model_servers/http_rest_api_handler.cc``.
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
 
 from penjing.core.errors import InvalidRequestError, ModelNotFoundError, NotReadyError
 from penjing.serve.answers import Answers
-from penjing.serve.api.http import Headers, Reply, Request
+from penjing.serve.api.counting import counted
+from penjing.serve.api.documents import LONG_BODY_BYTES
+from penjing.serve.api.http import Reply, Request
+from penjing.serve.api.sequences import Shape, to_inputs
+from penjing.serve.api.site import NOT_FOUND
 from penjing.serve.api.tensorflow_serving import errors, status
 from penjing.serve.api.tensorflow_serving.bodies import Form, choose, read_inputs, signature_name
 from penjing.serve.api.tensorflow_serving.examples import read_examples
-from penjing.serve.api.tensorflow_serving.inputs import Shape, to_inputs
+from penjing.serve.api.tensorflow_serving.openapi import DESCRIPTION
 from penjing.serve.api.tensorflow_serving.parsing import parse_object
 from penjing.serve.api.tensorflow_serving.paths import Call, parse_call
 from penjing.serve.api.tensorflow_serving.printing import (
@@ -41,25 +45,18 @@ from penjing.serve.decoding import classify
 from penjing.serve.plane import DataPlane
 from penjing.serve.versions import Version
 
-_CORS: Headers = [
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-allow-methods", b"POST, GET"),
-    (b"access-control-allow-headers", b"Content-Type"),
-]
-_LONG_BODY_BYTES = 64 << 10  # from here on JSON is read off the event loop
-
 
 class TensorFlowServing:
     """See the module.
 
     Args:
         plane: answers predictions.
-        cors: let browsers on other sites call.
     """
 
-    def __init__(self, plane: DataPlane, *, cors: bool = False) -> None:
+    description = DESCRIPTION
+
+    def __init__(self, plane: DataPlane) -> None:
         self._plane = plane
-        self._cors = _CORS if cors else []
 
     def claims(self, path: str) -> bool:
         """See :class:`penjing.serve.api.site.Dialect`."""
@@ -67,54 +64,37 @@ class TensorFlowServing:
 
     async def answer(self, request: Request) -> Reply:
         """See :class:`penjing.serve.api.site.Dialect`."""
+        if not self.claims(request.path):
+            return NOT_FOUND
         if request.method == "OPTIONS":
-            return _preflight(request, self._cors)
+            return _preflight(request)
         call = parse_call(request.method, request.target)
-        if request.method == "POST":
-            reply = await self._counted(call, request)
-        else:
-            reply = self._look_up(call)
-        reply.headers.extend(self._cors)
-        return reply
+        if request.method != "POST":
+            return self._look_up(call, is_strict=bool(request.prefix))
+        with counted(self._plane, call.model, request, api=call.kind.capitalize()):
+            return await self._run(call, request)
 
     def fault(self, error: Exception) -> Reply:
         """See :class:`penjing.serve.api.site.Dialect`."""
-        reply = errors.fault(error)
-        reply.headers.extend(self._cors)
-        return reply
+        return errors.fault(error)
 
-    def _look_up(self, call: Call) -> Reply:
+    def _look_up(self, call: Call, *, is_strict: bool) -> Reply:
         models = self._plane.models
-        if not call.model and call.kind == "status" and call.ref is None:
+        if not call.model and call.kind == "status" and call.ref is None and not is_strict:
             return status.list_models(models)
         if not call.model:
             raise InvalidRequestError("Missing model name in request.")
         if call.kind == "status":
-            return status.model_status(models, call)
+            return status.model_status(models, call, is_strict=is_strict)
         version = self._enter(call)
         try:
             return status.model_metadata(version)
         finally:
             version.leave()
 
-    async def _counted(self, call: Call, request: Request) -> Reply:
-        """Answer, and count the answer or the error under the model's name."""
-        try:
-            reply = await self._run(call, request)
-        except Exception as error:
-            self._count(call, request, code=errors.status_of(error)[1])
-            raise
-        self._count(call, request, code="OK")
-        return reply
-
-    def _count(self, call: Call, request: Request, *, code: str) -> None:
-        if self._plane.models.shelf(call.model) is not None:  # invented names would grow the metrics page
-            meters = self._plane.metrics.of(call.model)
-            meters.replied(code, api=call.kind.capitalize(), seconds=time.monotonic() - request.began)
-
     async def _run(self, call: Call, request: Request) -> Reply:
         body = await request.body()
-        if len(body) > _LONG_BODY_BYTES:
+        if len(body) > LONG_BODY_BYTES:
             document = await self._plane.aside(lambda: parse_object(body), deadline=request.deadline)
         else:
             document = parse_object(body)
@@ -197,7 +177,7 @@ def _wrong_method(method: str, signature: Signature) -> InvalidRequestError:
     )
 
 
-def _preflight(request: Request, cors: Headers) -> Reply:
+def _preflight(request: Request) -> Reply:
     if not request.header(b"origin").startswith(("http://", "https://")):
         raise InvalidRequestError("Origin header is missing in CORS preflight")
-    return Reply(200, b"", headers=list(cors))
+    return Reply(200, b"")

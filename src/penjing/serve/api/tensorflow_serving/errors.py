@@ -9,7 +9,6 @@ Source: ``model_servers/http_server.cc`` (ToHTTPStatusCode) and ``util/json_tens
 from __future__ import annotations
 
 import json
-import math
 
 from penjing.core.errors import (
     DeadlineError,
@@ -18,45 +17,39 @@ from penjing.core.errors import (
     ModelNotFoundError,
     NotReadyError,
     OverloadedError,
-    PenjingError,
     TooLargeError,
+    UnsupportedError,
 )
-from penjing.serve.api.http import Headers, Reply
+from penjing.serve.api.faults import code_of, come_back, is_late, row_of, text_of
+from penjing.serve.api.http import Reply
 
-# Nearest class first: an error takes the row of the first class in its ancestry that has one.
-STATUS: dict[type[Exception], tuple[int, str]] = {
-    TooLargeError: (413, "INVALID_ARGUMENT"),
-    InvalidRequestError: (400, "INVALID_ARGUMENT"),
-    ModelNotFoundError: (404, "NOT_FOUND"),
-    NotReadyError: (503, "UNAVAILABLE"),
-    OverloadedError: (503, "UNAVAILABLE"),
-    DeadlineError: (504, "DEADLINE_EXCEEDED"),
-    DepartedError: (499, "CANCELLED"),
-    Exception: (500, "INTERNAL"),
+STATUS: dict[type[Exception], int] = {
+    TooLargeError: 413,
+    InvalidRequestError: 400,
+    UnsupportedError: 501,
+    ModelNotFoundError: 404,
+    NotReadyError: 503,
+    OverloadedError: 503,
+    DeadlineError: 504,
+    DepartedError: 499,
+    Exception: 500,
 }
 
 
 def status_of(error: Exception) -> tuple[int, str]:
     """HTTP status and canonical code of an error."""
-    if isinstance(error, DeadlineError) and error.waiting:
-        return 429, "RESOURCE_EXHAUSTED"
-    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    return 429 if is_late(error) else row_of(error, STATUS), code_of(error)
 
 
 def message_of(error: Exception) -> str:
     """The text behind ``error``."""
-    if isinstance(error, DeadlineError) and error.waiting:
+    if is_late(error):
         return f"Run() timeout exceeded while waiting in batching queue: {error}"
-    if not isinstance(error, PenjingError):
-        return "internal error; see the server's log"
-    return str(error) if error.expected or error.do else error.came
+    return text_of(error)
 
 
 def fault(error: Exception) -> Reply:
     """The reply for an error."""
-    headers: Headers = []
-    if isinstance(error, OverloadedError):
-        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s))))
     text = json.dumps(message_of(error), ensure_ascii=False)
     body = f'{{\n    "error": {text}\n}}'.encode("utf-8", "replace")
-    return Reply(status_of(error)[0], body, headers=headers)
+    return Reply(status_of(error)[0], body, headers=come_back(error))

@@ -16,7 +16,7 @@ import numpy as np
 
 from penjing.core.errors import InvalidRequestError
 from penjing.serve.answers import Inputs
-from penjing.serve.api.tensorflow_serving.inputs import to_inputs
+from penjing.serve.api.sequences import to_inputs
 from penjing.serve.api.tensorflow_serving.parsing import shown
 from penjing.serve.api.tensorflow_serving.signatures import TensorSpec
 from penjing.serve.api.tensorflow_serving.tensors import dense, is_b64, json_type

@@ -1,7 +1,8 @@
 """Model status and metadata, and the one answer to the URL that three dialects share.
 
 ``GET /v1/models`` and ``GET /v1/models/<m>`` belong to TensorFlow Serving, KServe V1 and OpenAI at
-once. One object carries the keys of all three; clients of each ignore what they do not know.
+once. One object carries the keys of all three; clients of each ignore what they do not know. Under
+its strict prefix TensorFlow Serving answers with its own keys alone.
 
 Source: ``apis/get_model_status.proto``, ``apis/get_model_metadata.proto``, ``lib/core/error_codes.proto``.
 """
@@ -13,22 +14,21 @@ from typing import Any
 
 from penjing.core.errors import ModelNotFoundError
 from penjing.serve.api.http import Reply
+from penjing.serve.api.listing import is_ready, openai_model
 from penjing.serve.api.tensorflow_serving.errors import status_of
 from penjing.serve.api.tensorflow_serving.paths import Call
 from penjing.serve.api.tensorflow_serving.signatures import signature_def, signatures_of
 from penjing.serve.models import Models
 from penjing.serve.versions import Version
 
-_OWNER = "penjing"
-
 
 def list_models(models: Models) -> Reply:
     """All models, for clients of OpenAI and KServe; TensorFlow Serving itself answers 400 here."""
     names = models.names()
-    return _json({"object": "list", "data": [_openai(models, name) for name in names], "models": names})
+    return _json({"object": "list", "data": [openai_model(models, name) for name in names], "models": names})
 
 
-def model_status(models: Models, call: Call) -> Reply:
+def model_status(models: Models, call: Call, *, is_strict: bool) -> Reply:
     """States of all versions, newest first, or of one. A label in the path is not resolved.
 
     Raises:
@@ -43,9 +43,9 @@ def model_status(models: Models, call: Call) -> Reply:
     if not versions:
         raise ModelNotFoundError(f"Could not find any versions of model {call.model}")
     statuses = [_version_status(version) for _, version in sorted(versions.items(), reverse=True)]
-    union = (
-        {} if call.ref else _openai(models, call.model) | {"name": call.model, "ready": _is_ready(models, call.model)}
-    )
+    union: dict[str, Any] = {}
+    if not is_strict and call.ref is None:
+        union = openai_model(models, call.model) | {"name": call.model, "ready": is_ready(models, call.model)}
     return _json({"model_version_status": statuses} | union)
 
 
@@ -69,18 +69,6 @@ def _version_status(version: Version) -> dict[str, Any]:
             "error_message": str(error) if error else "",
         },
     }
-
-
-def _openai(models: Models, name: str) -> dict[str, Any]:
-    shelf = models.shelf(name)
-    newest = shelf.available()[:1] if shelf else []
-    created = int(newest[0].servable.manifest.created.timestamp()) if newest else 0
-    return {"id": name, "object": "model", "created": created, "owned_by": _OWNER}
-
-
-def _is_ready(models: Models, name: str) -> bool:
-    shelf = models.shelf(name)
-    return shelf is not None and bool(shelf.available())
 
 
 def _json(value: dict[str, Any]) -> Reply:

@@ -7,22 +7,28 @@ is itself a batch, as in ``{"input_ids": ids.tolist()}`` of a batch; its predict
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from penjing.core.errors import InvalidRequestError
 from penjing.serve.answers import Inputs
-from penjing.serve.api.tensorflow_serving.bodies import Tensors
 from penjing.tokens import Encoding
 from penjing.tokens.encode import Text
 
+Tensors = Mapping[str, npt.NDArray[Any]]
 Shape = tuple[int, ...]
 Ints = npt.NDArray[np.int64]
 
 
 def to_inputs(tensors: Tensors) -> tuple[Inputs, Shape]:
     """Sequences in order, and the shape that their answers are to have.
+
+    Args:
+        tensors: ``text`` and perhaps ``text_pair``, objects (str) of any one shape; or ``input_ids`` and
+            perhaps ``attention_mask`` and ``token_type_ids``, int64 (batch, tokens).
 
     Raises:
         InvalidRequestError: shapes differ, or the mask is not one run of ones.

@@ -1,0 +1,29 @@
+"""Every dialect of the server and where it answers. A new one is a line here.
+
+==============================  ========  ====================================================
+dialect                         prefix    bare paths
+==============================  ========  ====================================================
+health, metrics                 none      ``/healthz``, ``/readyz``, ``/metrics``, …
+TensorFlow Serving              /tfs      ``/v1/…``; two of its URLs answer for three dialects
+this server's OpenAPI document  none      ``/openapi.json``
+==============================  ========  ====================================================
+"""
+
+from __future__ import annotations
+
+from penjing.serve.api.health import Health
+from penjing.serve.api.openapi import SelfDescription
+from penjing.serve.api.site import Mount
+from penjing.serve.api.tensorflow_serving import TensorFlowServing
+from penjing.serve.plane import DataPlane
+from penjing.serve.recipe import ServeRecipe
+
+
+def all_mounts(plane: DataPlane, recipe: ServeRecipe) -> list[Mount]:
+    """The dialects in the order in which they are asked for bare paths."""
+    tensorflow = TensorFlowServing(plane)
+    mounts = [
+        Mount(Health(plane)),
+        Mount(tensorflow, "/tfs"),
+    ]
+    return [*mounts, Mount(SelfDescription(mounts))]

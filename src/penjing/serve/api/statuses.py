@@ -1,0 +1,13 @@
+"""How each dialect tells an error, side by side: what the reference prints and the tests go through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from penjing.serve.api.faults import code_of
+from penjing.serve.api.tensorflow_serving import errors as tensorflow_serving
+
+STATUSES: dict[str, Callable[[Exception], int | str]] = {
+    "canonical code": code_of,
+    "TensorFlow Serving": lambda error: tensorflow_serving.status_of(error)[0],
+}
