@@ -112,3 +112,59 @@ def test_costs_are_counted(plane, models):
     assert 'penjing_queue_ms_count{model="m"} 1.0' in page
     assert 'penjing_version_state{model="m",version="1"} 30.0' in page
     assert "_created" not in page
+
+
+@pytest.mark.parametrize("long_text", ["cut", "refuse"])
+def test_a_caller_may_want_long_text_treated_otherwise(models, long_text):
+    plane = DataPlane(models, Metrics(), long_text="refuse" if long_text == "cut" else "cut")
+
+    async def ask():
+        with plane.hold("m") as version:
+            return await plane.ask(version, ["w1 " * 30], deadline=time.monotonic() + 5, long_text=long_text)
+
+    if long_text == "cut":
+        assert asyncio.run(ask()).cost.cut == 1
+    else:
+        with pytest.raises(InvalidRequestError, match="over 16 tokens"):
+            asyncio.run(ask())
+
+
+def spell(plane, texts, *, special=True, within_s=5.0):
+    async def ask():
+        with plane.hold("m") as version:
+            return await plane.spell(version, texts, special=special, deadline=time.monotonic() + within_s)
+
+    return asyncio.run(ask())
+
+
+def test_spelling_cuts_nothing_on_either_path(plane, models):
+    (short,) = spell(plane, ["w1 w2"])
+    assert (short.ids, short.tokens) == ([CLS, W1, W2, SEP], ["[CLS]", "w1", "w2", "[SEP]"])
+    assert (short.spans[1:3], short.special) == ([(0, 2), (3, 5)], [True, False, False, True])
+    long = "w1 " * (ON_LOOP_CHARACTERS // 2)
+    (aside,) = spell(plane, [long], special=False)
+    assert aside.ids == [W1] * (ON_LOOP_CHARACTERS // 2)
+    assert models.all()[0].lane.queue_tokens == 0
+
+
+def test_spelling_is_admitted_like_anything_else(plane, models):
+    with pytest.raises(InvalidRequestError, match="at most 3200"):
+        spell(plane, ["w" * 3201])
+    with pytest.raises(DeadlineError):
+        spell(plane, ["w1"], within_s=0)
+    plane.is_draining = True
+    with pytest.raises(OverloadedError):
+        spell(plane, ["w1"])
+    assert models.all()[0].lane.queue_tokens == 0
+
+
+def test_a_version_knows_what_it_has_done(plane, models):
+    usage, lane = models.all()[0].usage, models.all()[0].lane
+    answered, failed, sequences, executions = usage.answered, usage.failed, usage.sequences, lane.executions
+    predict(plane, ["w1 w2", "w1"])
+    with pytest.raises(InvalidRequestError):
+        predict(plane, [ids(100)])
+    assert (usage.answered, usage.failed, usage.sequences) == (answered + 1, failed + 1, sequences + 2)
+    assert lane.executions == executions + 1
+    assert usage.answered_s * 1000 >= usage.run_ms > 0
+    assert 0 <= time.time() - usage.last_s < 5

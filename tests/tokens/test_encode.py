@@ -67,6 +67,22 @@ def test_ids_and_types_equal_those_of_transformers(checkpoint, max_tokens):
     assert_equal_to_transformers(checkpoint, [*TEXTS, *PAIRS], max_tokens=max_tokens)
 
 
+@pytest.mark.parametrize("special", [True, False])
+def test_spelling_equals_that_of_transformers_and_cuts_nothing(checkpoint, special):
+    reference = transformers.AutoTokenizer.from_pretrained(checkpoint)
+    spelled = TextEncoder(checkpoint / "tokenizer.json", max_tokens=8).spell(TEXTS, special=special)
+    for text, one in zip(TEXTS, spelled, strict=True):
+        expected = reference(
+            text, add_special_tokens=special, return_offsets_mapping=True, return_special_tokens_mask=True
+        )
+        assert one.ids == expected["input_ids"], text
+        assert one.special == [mark == 1 for mark in expected["special_tokens_mask"]]
+        assert len(one.tokens) == len(one.ids)
+        if checkpoint.name.startswith("Bert"):  # other classes of Transformers move the places about
+            assert one.spans == [tuple(span) for span in expected["offset_mapping"]]
+        assert all(0 <= begin <= end <= len(text) for begin, end in one.spans)
+
+
 @pytest.mark.data
 @pytest.mark.parametrize("max_tokens", [16, 256])
 def test_ids_equal_those_of_transformers_for_real_weights(max_tokens):

@@ -46,6 +46,7 @@ class Lane:
         self._open: set[Work] = set()
         self._recent_tokens, self._recent_s = _FIRST_GUESS_TOKENS_PER_S, 1.0
         self.failures = 0
+        self.executions = 0
         self._workers = [
             threading.Thread(target=self._work, name=f"engine {name} #{number}", daemon=True)
             for number in range(engine.instances)
@@ -151,6 +152,7 @@ class Lane:
         for piece in pieces:
             piece.work.taken_at = piece.work.taken_at or began
         for outcomes in run_pieces(self.engine, pieces, pad_id=self._pad_id):
+            self.executions += any(outcome.outputs is not None for outcome in outcomes)
             for outcome in outcomes:
                 if outcome.error is not None:
                     self.failures += 1

@@ -76,6 +76,8 @@ class Models:
         self._unseen: frozenset[str] = frozenset()
         self._leaving: list[threading.Thread] = []
         self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._awaited: list[threading.Event] = []
         self._loader = threading.Thread(target=self._keep_in_step, name="model loader", daemon=True)
 
     def start(self) -> None:
@@ -85,6 +87,7 @@ class Models:
     def close(self, *, wait_s: float = 5.0) -> None:
         """Unload everything, waiting at most ``wait_s`` for each version's requests."""
         self._stop.set()
+        self._wake.set()
         if self._loader.is_alive():
             self._loader.join(timeout=wait_s)
         for shelf in self._shelves.values():
@@ -129,6 +132,19 @@ class Models:
             and not any(version.state in (State.START, State.LOADING) for version in shelf.versions.values())
             for shelf in self._shelves.values()
         )
+
+    def look_again(self, model: str) -> threading.Event:
+        """Look for versions now instead of at the next poll; try anew those of ``model`` that failed to load.
+
+        Returns:
+            Set once that has been done. The call itself returns at once.
+        """
+        shelf, done = self._shelves.get(model), threading.Event()
+        for version in shelf.versions.values() if shelf else ():
+            version.forget_failure()
+        self._awaited.append(done)
+        self._wake.set()
+        return done
 
     def reconcile(self) -> None:
         """Bring what is served in step with the catalogue, once. Blocks while versions load."""
@@ -232,9 +248,16 @@ class Models:
         return str(newest.error) if newest.error else f"version {newest.number} is {newest.state.name}"
 
     def _keep_in_step(self) -> None:
-        self.reconcile()
-        while self._recipe.poll_s is not None and not self._stop.wait(self._recipe.poll_s):
+        while True:
+            self._wake.clear()
+            if self._stop.is_set():
+                return
+            awaited = len(self._awaited)  # who asks from here on may have asked too late for this look
             self.reconcile()
+            for done in self._awaited[:awaited]:
+                done.set()
+            del self._awaited[:awaited]
+            self._wake.wait(self._recipe.poll_s)
 
 
 def _settled(current: dict[str, int], targets: dict[str, int], *, available: dict[int, Version]) -> dict[str, int]:

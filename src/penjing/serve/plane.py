@@ -3,7 +3,7 @@
 admit (tokens, deadline) → tokenise → check → queue → pack and run → answers
 
 Promises: exactly one outcome for each call; a refusal comes at once; nothing is cut in silence.
-Knows nothing of HTTP or of any dialect.
+Whoever only wants a text's tokens is admitted by the same rules. Knows nothing of HTTP or of any dialect.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from penjing.serve.queue import Permit
 from penjing.serve.versions import Servable, Version
 from penjing.serve.work import Work
 from penjing.tokens import Encoding
-from penjing.tokens.encode import Text
+from penjing.tokens.encode import Spelling, Text
 
 # Up to here the event loop tokenises by itself: about 0.3 ms, less than a thread costs to wake twice.
 ON_LOOP_CHARACTERS = 500
@@ -33,6 +33,7 @@ _CHARACTERS_PER_TOKEN = 4
 _DRAIN_RETRY_S = 1.0
 
 T = TypeVar("T")
+LongText = Literal["cut", "refuse"]
 
 
 class DataPlane:
@@ -44,11 +45,11 @@ class DataPlane:
         long_text: ``cut`` text over the model's limit, and count it, or ``refuse`` it.
     """
 
-    def __init__(self, models: Models, metrics: Metrics, *, long_text: Literal["cut", "refuse"] = "cut") -> None:
+    def __init__(self, models: Models, metrics: Metrics, *, long_text: LongText = "cut") -> None:
         self.models = models
         self.metrics = metrics
         self.is_draining = False
-        self._long_text = long_text
+        self.long_text: LongText = long_text
         self._side = ThreadPoolExecutor(max_workers=2, thread_name_prefix="aside")
 
     def hold(self, model: str, ref: int | str | None = None) -> AbstractContextManager[Version]:
@@ -60,13 +61,16 @@ class DataPlane:
         with self.hold(model, ref) as version:
             return await self.ask(version, inputs, deadline=deadline)
 
-    async def ask(self, version: Version, inputs: Inputs, *, deadline: float) -> Answers:
+    async def ask(
+        self, version: Version, inputs: Inputs, *, deadline: float, long_text: LongText | None = None
+    ) -> Answers:
         """Get the engine's outputs for texts, pairs or token ids.
 
         Args:
             version: from :meth:`hold`, still held.
             inputs: all texts (or pairs), or all encodings.
             deadline: on the clock of ``time.monotonic``.
+            long_text: other than the server's own rule.
 
         Raises:
             OverloadedError: no room, or the server is stopping.
@@ -74,21 +78,36 @@ class DataPlane:
             InvalidRequestError: empty input, ids the model does not know, or too long.
             NotReadyError, ServingError: the version went away, or failed on this input.
         """
-        servable = version.servable
-        permit = self._admit(version, inputs, deadline=deadline)
+        began = time.monotonic()
         try:
-            began = time.monotonic()
-            encodings = await self._encode(inputs, servable, deadline=deadline)
-            tokenize_ms = (time.monotonic() - began) * 1000
-            self._check(encodings, servable)
-            if not encodings:
-                return Answers(version.model, version.number, servable.labels, _no_outputs(servable), Cost())
-            work = await servable.lane.answer(encodings, permit=permit, deadline=deadline)
+            answers = await self._ask(version, inputs, deadline=deadline, long_text=long_text or self.long_text)
+        except Exception:
+            version.usage.add(None, sequences=0, seconds=time.monotonic() - began)
+            raise
+        version.usage.add(answers.cost, sequences=len(inputs), seconds=time.monotonic() - began)
+        return answers
+
+    async def spell(self, version: Version, texts: Sequence[str], *, special: bool, deadline: float) -> list[Spelling]:
+        """The tokens of texts, uncut, with their places in the text.
+
+        Args:
+            version: from :meth:`hold`, still held.
+            texts: as the caller wrote them.
+            special: with the tokens that the model wants around a text.
+            deadline: on the clock of ``time.monotonic``.
+
+        Raises:
+            OverloadedError, DeadlineError, InvalidRequestError: as :meth:`ask`; a character counts as a token.
+        """
+        servable = version.servable
+        characters = _characters(texts)
+        permit = self._admit(version, characters, deadline=deadline)
+        try:
+            if characters <= ON_LOOP_CHARACTERS:
+                return servable.encoder.spell(texts, special=special)
+            return await self.aside(lambda: servable.encoder.spell(texts, special=special), deadline=deadline)
         finally:
             servable.lane.release(permit)
-        cost = _cost(work, encodings, tokenize_ms=tokenize_ms)
-        self.metrics.of(version.model).answered(cost, sequences=len(encodings))
-        return Answers(version.model, version.number, servable.labels, work.future.result(), cost)
 
     async def aside(self, function: Callable[[], T], *, deadline: float) -> T:
         """Compute something long off the event loop, so that other requests are not held up.
@@ -107,7 +126,24 @@ class DataPlane:
         self.models.close()
         self._side.shutdown(wait=False, cancel_futures=True)
 
-    def _admit(self, version: Version, inputs: Inputs, *, deadline: float) -> Permit:
+    async def _ask(self, version: Version, inputs: Inputs, *, deadline: float, long_text: LongText) -> Answers:
+        servable = version.servable
+        permit = self._admit(version, _estimate(inputs, servable), deadline=deadline)
+        try:
+            began = time.monotonic()
+            encodings = await self._encode(inputs, servable, deadline=deadline)
+            tokenize_ms = (time.monotonic() - began) * 1000
+            self._check(encodings, servable, long_text=long_text)
+            if not encodings:
+                return Answers(version.model, version.number, servable.labels, _no_outputs(servable), Cost())
+            work = await servable.lane.answer(encodings, permit=permit, deadline=deadline)
+        finally:
+            servable.lane.release(permit)
+        cost = _cost(work, encodings, tokenize_ms=tokenize_ms)
+        self.metrics.of(version.model).answered(cost, sequences=len(encodings))
+        return Answers(version.model, version.number, servable.labels, work.future.result(), cost)
+
+    def _admit(self, version: Version, tokens: int, *, deadline: float) -> Permit:
         meters = self.metrics.of(version.model)
         if self.is_draining:
             meters.refused("draining")
@@ -115,7 +151,7 @@ class DataPlane:
         if time.monotonic() >= deadline:
             raise DeadlineError("the deadline had passed when the request came", waiting=True)
         try:
-            return version.servable.lane.admit(_estimate(inputs, version.servable))
+            return version.servable.lane.admit(tokens)
         except OverloadedError:
             meters.refused("overloaded")
             raise
@@ -128,7 +164,7 @@ class DataPlane:
             return servable.encoder.encode(texts)
         return await self.aside(lambda: servable.encoder.encode(texts), deadline=deadline)
 
-    def _check(self, encodings: Sequence[Encoding], servable: Servable) -> None:
+    def _check(self, encodings: Sequence[Encoding], servable: Servable, *, long_text: LongText) -> None:
         longest, known = servable.encoder.max_tokens, servable.vocabulary_size
         for index, encoding in enumerate(encodings):
             ids = encoding.ids
@@ -143,7 +179,7 @@ class DataPlane:
                 raise InvalidRequestError(
                     f"input {index} has token type {odd}", expected="0 or 1: which text of a pair"
                 )
-            if encoding.cut and self._long_text == "refuse":
+            if encoding.cut and long_text == "refuse":
                 raise InvalidRequestError(f"text {index} is over {longest} tokens", do="Send a shorter text.")
 
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from enum import IntEnum
 
 from penjing.core.errors import PenjingError
+from penjing.serve.answers import Cost
 from penjing.serve.lane import Lane
 from penjing.store.manifest import Manifest
 from penjing.tokens import TextEncoder
@@ -28,6 +30,41 @@ class State(IntEnum):
     AVAILABLE = 30
     UNLOADING = 40
     END = 50
+
+
+@dataclass(slots=True)
+class Usage:
+    """What a version has done since it was taken up. Counted on the event loop only.
+
+    Attributes:
+        answered, failed: requests.
+        answered_s, failed_s: their whole time, summed.
+        sequences: texts or token lists answered.
+        tokenize_ms, queue_ms, run_ms: the parts of the answered requests' cost, summed.
+        last_s: when a request last ended, in seconds since the epoch; 0 before the first.
+    """
+
+    answered: int = 0
+    failed: int = 0
+    answered_s: float = 0.0
+    failed_s: float = 0.0
+    sequences: int = 0
+    tokenize_ms: float = 0.0
+    queue_ms: float = 0.0
+    run_ms: float = 0.0
+    last_s: float = 0.0
+
+    def add(self, cost: Cost | None, *, sequences: int, seconds: float) -> None:
+        """Count a request; one without a cost has failed."""
+        self.last_s = time.time()
+        if cost is None:
+            self.failed, self.failed_s = self.failed + 1, self.failed_s + seconds
+            return
+        self.answered, self.answered_s = self.answered + 1, self.answered_s + seconds
+        self.sequences += sequences
+        self.tokenize_ms += cost.tokenize_ms
+        self.queue_ms += cost.queue_ms
+        self.run_ms += cost.run_ms
 
 
 class Servable:
@@ -58,6 +95,7 @@ class Version:
         error: why it could not be loaded; None where nothing failed.
         tries: how often loading was tried.
         failed_at: monotonic seconds of the last failure.
+        usage: what it has done.
     """
 
     def __init__(self, model: str, number: int) -> None:
@@ -67,6 +105,7 @@ class Version:
         self.error: PenjingError | None = None
         self.tries = 0
         self.failed_at = 0.0
+        self.usage = Usage()
         self._servable: Servable | None = None
         self._inside = 0
         self._lock = threading.Lock()
@@ -98,6 +137,12 @@ class Version:
         """It could not be loaded."""
         with self._lock:
             self.state, self.error, self.failed_at = State.END, error, time.monotonic()
+
+    def forget_failure(self) -> None:
+        """Let a version that could not be loaded be tried again, at once and as often as a new one."""
+        with self._lock:
+            if self.state is State.END and self.error is not None:
+                self.tries, self.failed_at = 0, float("-inf")
 
     def enter(self) -> bool:
         """Begin to use the version; False if it is not available."""

@@ -43,6 +43,23 @@ class Encoding:
         return len(self.ids)
 
 
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """The tokens of one text, none cut off.
+
+    Attributes:
+        ids: of the tokens.
+        tokens: as the vocabulary writes them.
+        spans: where each stands in the text, in characters from ``begin`` to before ``end``.
+        special: True for those that are not from the text.
+    """
+
+    ids: Sequence[int]
+    tokens: Sequence[str]
+    spans: Sequence[tuple[int, int]]
+    special: Sequence[bool]
+
+
 class TextEncoder:
     """A tokenizer with a length limit.
 
@@ -68,6 +85,7 @@ class TextEncoder:
         self._safe_cut = safe_cut(self._tokenizer)
         self._enough_characters = max_tokens * _CHARACTERS_A_TOKEN
         self.max_tokens = max_tokens
+        self._uncut: Tokenizer | None = None
 
     @property
     def vocabulary_size(self) -> int:
@@ -90,6 +108,22 @@ class TextEncoder:
         for index, whole in zip(too_few, self._tokenise([texts[index] for index in too_few]), strict=True):
             made[index] = whole
         return [_encoding(one) for one in made]
+
+    def spell(self, texts: Sequence[str], *, special: bool = True) -> list[Spelling]:
+        """Tokenise texts of any length whole, with the place of each token.
+
+        Args:
+            texts: as they were written.
+            special: with the tokens that the model wants around a text.
+        """
+        if self._uncut is None:  # a second tokenizer, made when first asked for: the first one cuts, and is in use
+            uncut = Tokenizer.from_str(self._tokenizer.to_str())
+            uncut.no_truncation()
+            self._uncut = uncut
+        made = [self._uncut.encode(text, add_special_tokens=special) for text in texts]
+        return [
+            Spelling(one.ids, one.tokens, one.offsets, [mark == 1 for mark in one.special_tokens_mask]) for one in made
+        ]
 
     def _beginning(self, text: Text) -> Text:
         if self._safe_cut is None or not isinstance(text, str) or len(text) <= self._enough_characters:
