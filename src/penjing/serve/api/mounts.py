@@ -5,6 +5,7 @@ dialect                         prefix    bare paths
 ==============================  ========  ====================================================
 health, metrics                 none      ``/healthz``, ``/readyz``, ``/metrics``, …
 TensorFlow Serving              /tfs      ``/v1/…``; two of its URLs answer for three dialects
+Open Inference Protocol v2      /oip      ``/v2``, ``/v2/…``
 this server's OpenAPI document  none      ``/openapi.json``
 ==============================  ========  ====================================================
 """
@@ -12,6 +13,7 @@ this server's OpenAPI document  none      ``/openapi.json``
 from __future__ import annotations
 
 from penjing.serve.api.health import Health
+from penjing.serve.api.open_inference import OpenInference
 from penjing.serve.api.openapi import SelfDescription
 from penjing.serve.api.site import Mount
 from penjing.serve.api.tensorflow_serving import TensorFlowServing
@@ -25,5 +27,6 @@ def all_mounts(plane: DataPlane, recipe: ServeRecipe) -> list[Mount]:
     mounts = [
         Mount(Health(plane)),
         Mount(tensorflow, "/tfs"),
+        Mount(OpenInference(plane), "/oip"),
     ]
     return [*mounts, Mount(SelfDescription(mounts))]

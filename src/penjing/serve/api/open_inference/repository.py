@@ -1,0 +1,79 @@
+"""Triton's model repository calls, as far as Penjing's model manager goes along.
+
+What is served follows the store, so ``load`` means: look at the store now, try anew what failed to load,
+and say how it ended. ``unload`` has no meaning: what lies in the store would come back at the next look.
+
+Source: Triton's model repository extension.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from penjing.core.errors import DeadlineError, UnsupportedError
+from penjing.serve.models import Models
+from penjing.serve.versions import State, Version
+
+_STATES = {
+    State.AVAILABLE: "READY",
+    State.LOADING: "LOADING",
+    State.UNLOADING: "UNLOADING",
+    State.END: "UNAVAILABLE",
+}
+_LOOK_EVERY_S = 0.02
+
+
+def index(models: Models, *, only_ready: bool) -> list[dict[str, str]]:
+    """Every version that was ever taken up, and models of which there is none yet."""
+    listed = [*_versions(models), *_without_versions(models)]
+    return [one for one in listed if not only_ready or one["state"] == _STATES[State.AVAILABLE]]
+
+
+async def load(models: Models, model: str, *, deadline: float) -> None:
+    """Look for the model's versions, and wait until they are loaded.
+
+    Raises:
+        ModelNotFoundError, NotReadyError: none is available after that; says why.
+        DeadlineError: it took too long; it goes on all the same.
+    """
+    done = models.look_again(model)
+    while not done.is_set():
+        if time.monotonic() >= deadline:
+            raise DeadlineError(f"model '{model}' is still being loaded", do="Ask for its state later.")
+        await asyncio.sleep(_LOOK_EVERY_S)
+    models.enter(model).leave()
+
+
+def refuse_unload(model: str) -> UnsupportedError:
+    """Why a model cannot be unloaded by a request."""
+    return UnsupportedError(
+        f"failed to unload '{model}': what is served follows the store",
+        do="Change the recipe's models or versions, or remove the versions from the store.",
+    )
+
+
+def _versions(models: Models) -> Iterator[dict[str, str]]:
+    for version in sorted(models.all(), key=lambda one: (one.model, one.number)):
+        yield {
+            "name": version.model,
+            "version": str(version.number),
+            "state": _STATES.get(version.state, "UNKNOWN"),
+            "reason": _reason(version),
+        }
+
+
+def _without_versions(models: Models) -> Iterator[dict[str, Any]]:
+    why = models.why_not_ready()
+    for name in models.names():
+        shelf = models.shelf(name)
+        if shelf is None or not shelf.versions:
+            yield {"name": name, "state": _STATES[State.END], "reason": why.get(name, "")}
+
+
+def _reason(version: Version) -> str:
+    if version.error is not None:
+        return str(version.error)
+    return "unloaded" if version.state is State.END else ""
