@@ -6,6 +6,7 @@ dialect                         prefix    bare paths
 health, metrics                 none      ``/healthz``, ``/readyz``, ``/metrics``, …
 TensorFlow Serving              /tfs      ``/v1/…``; two of its URLs answer for three dialects
 Open Inference Protocol v2      /oip      ``/v2``, ``/v2/…``
+text-embeddings-inference       /tei      ``/predict``, ``/tokenize``, ``/info``, ``/health``, …
 this server's OpenAPI document  none      ``/openapi.json``
 ==============================  ========  ====================================================
 """
@@ -16,6 +17,7 @@ from penjing.serve.api.health import Health
 from penjing.serve.api.open_inference import OpenInference
 from penjing.serve.api.openapi import SelfDescription
 from penjing.serve.api.site import Mount
+from penjing.serve.api.tei import TextEmbeddingsInference
 from penjing.serve.api.tensorflow_serving import TensorFlowServing
 from penjing.serve.plane import DataPlane
 from penjing.serve.recipe import ServeRecipe
@@ -28,5 +30,6 @@ def all_mounts(plane: DataPlane, recipe: ServeRecipe) -> list[Mount]:
         Mount(Health(plane)),
         Mount(tensorflow, "/tfs"),
         Mount(OpenInference(plane), "/oip"),
+        Mount(TextEmbeddingsInference(plane, recipe), "/tei"),
     ]
     return [*mounts, Mount(SelfDescription(mounts))]

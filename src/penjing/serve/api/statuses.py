@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from penjing.serve.api.faults import code_of
 from penjing.serve.api.open_inference import errors as open_inference
+from penjing.serve.api.tei import errors as tei
 from penjing.serve.api.tensorflow_serving import errors as tensorflow_serving
 
 STATUSES: dict[str, Callable[[Exception], int | str]] = {
     "canonical code": code_of,
     "TensorFlow Serving": lambda error: tensorflow_serving.status_of(error)[0],
     "Open Inference": open_inference.status_of,
+    "TEI": tei.status_of,
 }

@@ -1,0 +1,5 @@
+"""The HTTP API of text-embeddings-inference (TEI)."""
+
+from penjing.serve.api.tei.dialect import TextEmbeddingsInference
+
+__all__ = ["TextEmbeddingsInference"]

@@ -1,0 +1,83 @@
+"""The dialect's routes, as the OpenAPI document tells them."""
+
+from __future__ import annotations
+
+from penjing.serve.api.routes import (
+    ANY,
+    NUMBER,
+    TEXT,
+    TRUTH,
+    WHOLE,
+    Description,
+    Route,
+    Schema,
+    array,
+    either,
+    record,
+    ref,
+)
+
+_MODEL = {"model": "Which model, where several are served: topics, topics/2 or topics@stable."}
+_MAYBE_WHOLE: Schema = {"type": ["integer", "null"]}
+_SEQUENCE: Schema = {"type": "array", "items": TEXT, "minItems": 1, "maxItems": 2}
+_ONE_OR_MORE: Schema = either(TEXT, array(TEXT, at_least=1))
+_TOKEN: Schema = record({"id": WHOLE, "text": TEXT, "special": TRUTH}, {"start": _MAYBE_WHOLE, "stop": _MAYBE_WHOLE})
+_SCHEMAS: dict[str, Schema] = {
+    "PredictBody": record(
+        {"inputs": either(TEXT, _SEQUENCE, array(_SEQUENCE, at_least=1))},
+        {
+            "truncate": {"type": ["boolean", "null"]},
+            "truncation_direction": {"enum": ["Left", "Right", "left", "right"]},
+            "raw_scores": TRUTH,
+        },
+    ),
+    "Ranked": array(record({"score": NUMBER, "label": TEXT})),
+    "Info": record(
+        {
+            "model_id": TEXT,
+            "model_dtype": TEXT,
+            "model_type": {"type": "object"},
+            "max_input_length": WHOLE,
+            "max_client_batch_size": WHOLE,
+            "auto_truncate": TRUTH,
+            "version": TEXT,
+        }
+    ),
+}
+_FAILING = (404, 413, 422, 424, 429, 503)
+_OTHER_KIND = (
+    ("/rerank", "Texts by their fitness to a query.", {"query": "rain", "texts": ["a wet day"]}),
+    ("/embed", "Embeddings of texts.", {"inputs": "rain"}),
+    ("/embed_all", "Embeddings of every token.", {"inputs": "rain"}),
+    ("/embed_sparse", "Sparse embeddings of texts.", {"inputs": "rain"}),
+    ("/similarity", "Likeness of sentences.", {"inputs": {"source_sentence": "rain", "sentences": ["a wet day"]}}),
+)
+
+
+DESCRIPTION = Description(
+    "TEI",
+    "The HTTP API of text-embeddings-inference.",
+    (
+        Route("GET", "/health", "Whether every model is ready.", errors=(503,)),
+        Route("GET", "/ping", "The same.", errors=(503,)),
+        Route("GET", "/info", "The model and its limits.", ref("Info"), errors=(404, 422, 503), query=_MODEL),
+        Route(
+            "POST", "/predict", "Labels with scores.", either(ref("Ranked"), array(ref("Ranked"))),
+            ref("PredictBody"), {"inputs": "rain in the north"}, errors=_FAILING, query=_MODEL,
+        ),
+        Route(
+            "POST", "/tokenize", "Tokens with their places.", array(array(_TOKEN)),
+            record({"inputs": _ONE_OR_MORE}, {"add_special_tokens": TRUTH}), {"inputs": "rain in the north"},
+            errors=_FAILING, query=_MODEL,
+        ),
+        *(
+            Route(
+                "POST", path, f"{summary} Refused by models that are not of that kind.", ANY, {"type": "object"},
+                example, status=424, errors=_FAILING, query=_MODEL,
+            )
+            for path, summary, example in _OTHER_KIND
+        ),
+    ),
+    record({"error": TEXT, "error_type": TEXT}),
+    _SCHEMAS,
+)  # fmt: skip
