@@ -7,6 +7,8 @@ health, metrics                 none      ``/healthz``, ``/readyz``, ``/metrics`
 TensorFlow Serving              /tfs      ``/v1/…``; two of its URLs answer for three dialects
 Open Inference Protocol v2      /oip      ``/v2``, ``/v2/…``
 text-embeddings-inference       /tei      ``/predict``, ``/tokenize``, ``/info``, ``/health``, …
+KServe V1                       /kserve   none: they would be TensorFlow Serving's
+OpenAI                          /openai   none: they would be TensorFlow Serving's
 this server's OpenAPI document  none      ``/openapi.json``
 ==============================  ========  ====================================================
 """
@@ -14,7 +16,9 @@ this server's OpenAPI document  none      ``/openapi.json``
 from __future__ import annotations
 
 from penjing.serve.api.health import Health
+from penjing.serve.api.kserve import KServe
 from penjing.serve.api.open_inference import OpenInference
+from penjing.serve.api.openai import OpenAI
 from penjing.serve.api.openapi import SelfDescription
 from penjing.serve.api.site import Mount
 from penjing.serve.api.tei import TextEmbeddingsInference
@@ -31,5 +35,7 @@ def all_mounts(plane: DataPlane, recipe: ServeRecipe) -> list[Mount]:
         Mount(tensorflow, "/tfs"),
         Mount(OpenInference(plane), "/oip"),
         Mount(TextEmbeddingsInference(plane, recipe), "/tei"),
+        Mount(KServe(plane, tensorflow), "/kserve", is_bare=False),
+        Mount(OpenAI(plane), "/openai", is_bare=False),
     ]
     return [*mounts, Mount(SelfDescription(mounts))]
