@@ -29,7 +29,7 @@ from penjing.engines.bulk import bulk_outputs
 from penjing.evaluate.intervals import quantile, share
 from penjing.evaluate.speed import ratio_over_rounds
 from penjing.models.checkpoint import inspect_checkpoint
-from penjing.models.loading import load_classifier
+from penjing.models.loading import load_model
 from penjing.store import Bundle, Store, parse_reference
 from penjing.tokens import Encoding
 from result import SystemResult, finish
@@ -52,7 +52,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         systems: dict[str, Answer] = {"Transformers fp32": _transformers(bundle)}
         engines = _engines(bundle, data.train.sequences[:256], Path(scratch))
-        systems |= {name: _through(engine, len(data.labels)) for name, engine in engines.items()}
+        systems |= {name: _through(engine, len(data.outputs)) for name, engine in engines.items()}
         labels = {name: answer(data.test.sequences) for name, answer in systems.items()}  # the warm-up too
         times = _in_turns(systems, data.test.sequences, rounds=told.rounds, texts=told.texts)
     finish(
@@ -99,7 +99,7 @@ def _transformers(bundle: Bundle) -> Answer:
     import torch
 
     torch.set_num_threads(usable_cores())
-    model = load_classifier(inspect_checkpoint(bundle.path / "checkpoint")).eval()
+    model = load_model(inspect_checkpoint(bundle.path / "checkpoint")).eval()
 
     def answer(sequences: Sequence[Encoding]) -> np.ndarray:
         labels = np.zeros(len(sequences), np.int64)

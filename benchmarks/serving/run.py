@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from penjing.app.measure import System, measure, served, trial_server, trial_texts
 from penjing.app.quantize import answers_of, prepare_for
 from penjing.app.recipes import MeasureRecipe
+from penjing.app.tasks import flow_of
 from penjing.app.terminal import TerminalProgress
 from penjing.app.transformers_peer import BATCH, TransformersPeer
 from penjing.store import Bundle, Store, parse_reference
@@ -33,7 +34,7 @@ def main() -> None:
     limit = bundles[0].manifest.text.max_tokens
     peer = TransformersPeer(bundles[0].path / "checkpoint", max_tokens=limit)
     recipe = MeasureRecipe(rounds=told.rounds, requests=told.requests)
-    texts, tokens = trial_texts(data.test)
+    texts, tokens = trial_texts(data.test, flow_of(bundles[0].manifest.task))
     with trial_server([(bundle.path, bundle.manifest.draft()) for bundle in bundles], model="trial") as url:
         systems = [peer.system, *_served(url, bundles, clients=recipe.clients)]
         speeds = measure(systems, texts, tokens, recipe=recipe, progress=progress)

@@ -21,15 +21,16 @@ import torch
 import transformers
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from penjing.app.prepared import PreparedData, prepare
+from penjing.app.prepared import PreparedData
 from penjing.app.quickstart import RECIPE, quickstart_recipe
+from penjing.app.tasks import TextSettings, flow_of, prepare
 from penjing.core.machine import usable_cores
-from penjing.core.nouns import Measurement
+from penjing.core.nouns import Measurement, Task
 from penjing.core.progress import SILENT
 from penjing.data import DataRecipe
 from penjing.evaluate.intervals import share
 from penjing.models.checkpoint import Checkpoint, find_checkpoint
-from penjing.models.loading import load_classifier, quiet_transformers
+from penjing.models.loading import load_model, quiet_transformers
 from penjing.models.packed import PackedEncoder, PackedTensors
 from penjing.tasks import text_classification
 from penjing.tokens import pack_flat
@@ -43,7 +44,7 @@ Trained = tuple[Any, float]  # model, seconds
 def penjing(data: PreparedData, checkpoint: Checkpoint, recipe: TrainingRecipe, seed: int) -> Trained:
     """Our loop."""
     torch.manual_seed(seed)
-    model = load_classifier(checkpoint, data.labels)
+    model = load_model(checkpoint, Task.TEXT_CLASSIFICATION, data.outputs)
     begun = time.perf_counter()
     settings = recipe.model_copy(update={"save_every_s": None})
     training_set = TrainingSet(data.train.sequences, data.train.targets)
@@ -57,7 +58,7 @@ def trainer(
     """Transformers' Trainer; ``padded_to`` pads all to that length, None pads each batch to its longest."""
     torch.set_num_threads(usable_cores())
     torch.manual_seed(seed)
-    model = load_classifier(checkpoint, data.labels)
+    model = load_model(checkpoint, Task.TEXT_CLASSIFICATION, data.outputs)
     PackedEncoder(model).freeze(recipe.frozen_layers)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout) and recipe.dropout is not None:
@@ -109,7 +110,8 @@ def main() -> None:
     checkpoint = find_checkpoint(recipe.model)
     limit = recipe.text.max_tokens
     source = DataRecipe(train="20newsgroups", limit_train_rows=told.rows, limit_eval_rows=told.test_rows)
-    data = prepare(source, checkpoint.tokenizer, max_tokens=limit, seed=recipe.seed, progress=SILENT)
+    text = TextSettings(checkpoint.tokenizer, limit, stride=0)
+    data = prepare(source, flow_of(recipe.task), text, seed=recipe.seed, progress=SILENT)
     article = TrainingRecipe(epochs=recipe.training.epochs, batch_size=recipe.training.batch_size)
     systems: dict[str, Callable[[int], Trained]] = {
         "Trainer, same frozen layers": lambda seed: trainer(data, checkpoint, recipe.training, seed),

@@ -23,7 +23,8 @@ def test_finetune_puts_a_whole_version_in_the_store(made):
     assert facts["metrics"]["accuracy"]["value"] == bundle.manifest.metrics["accuracy"].value > 0.8
     assert facts["metrics"]["export_difference"]["value"] < 1e-4
     assert facts["engine"] == {"name": "onnxruntime", "precision": "fp32", "file": "engine/model.onnx"} | {
-        "takes_type_ids": True
+        "takes_type_ids": True,
+        "reads": "first",
     }
     assert set(facts["speed"]) == {"p50_ms", "p95_ms", "p99_ms", "requests_per_s", "tokens_per_s"}
     assert bundle.manifest.labels == LABELS
@@ -136,7 +137,7 @@ def test_a_checkpoint_is_exported_outside_a_store(made, tmp_path):
 def test_what_cannot_be_exported_is_told(world, made, tmp_path):
     headless = penjing("export", world.checkpoint, "--to", tmp_path / "new")
     assert headless.status == 1
-    assert "has no classification head; expected a fine-tuned" in headless.err
+    assert "has no head of a task; expected a fine-tuned" in headless.err
     (tmp_path / "file").touch()
     nowhere = penjing("export", made.store / "topics/1/checkpoint", "--to", tmp_path / "file" / "new")
     assert nowhere.status == 2

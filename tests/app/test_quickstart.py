@@ -51,7 +51,7 @@ def test_the_first_run_makes_measures_and_serves_both_versions(quick):
         home.bundle("quick", version).verify()
     rows = report_of(home.bundle("quick", 2)).systems
     assert [row.name for row in rows] == ["Transformers fp32", "Penjing fp32", "Penjing int8"]
-    assert rows[1].accuracy.n == rows[2].accuracy.n == 80
+    assert rows[1].quality.n == rows[2].quality.n == 80
     for shown in (
         "quick/1 (fp32)",
         "Transformers fp32",
@@ -152,10 +152,11 @@ def test_changed_data_and_weights_are_noticed(world, quick, tmp_path):
     assert not package.quickstart(recipe_of(world), store=store).fresh
 
 
-def test_all_but_the_last_layer_are_frozen_unless_told_otherwise(world):
+@pytest.mark.parametrize(("precision", "frozen"), [("bf16", 0), ("fp32", 1)])
+def test_two_layers_are_trained_where_bf16_is_fast_else_one_unless_told_otherwise(world, precision, frozen):
     flags = {"model": str(world.checkpoint)}
-    assert quickstart_recipe(None, [], flags).training.frozen_layers == 1
-    assert quickstart_recipe(None, ["training.frozen_layers=0"], flags).training.frozen_layers == 0
+    assert quickstart_recipe(None, [f"training.precision={precision}"], flags).training.frozen_layers == frozen
+    assert quickstart_recipe(None, ["training.frozen_layers=2"], flags).training.frozen_layers == 2
 
 
 def test_keep_serves_until_ctrl_c_and_stops_cleanly(world, quick):

@@ -125,7 +125,7 @@ def world(tmp_path, monkeypatch):
     made = []
 
     def run(recipe_engine, **kinds):
-        def fake_make(engine, onnx, *, target, calibration):
+        def fake_make(engine, onnx, *, target, calibration, reads):
             made.append(engine)
             target.mkdir(parents=True, exist_ok=True)
             (target / ENGINE_FILES[engine]).write_text(kinds[engine])

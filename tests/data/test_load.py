@@ -184,13 +184,13 @@ def test_the_report_counts_and_is_plain_data(write, table):
     assert report.splits[1].characters.longest == 100
     assert json.loads(json.dumps(report.model_dump(mode="json")))["splits"][0]["rows"] == 35
     shown = str(report)
-    assert shown.startswith("train            35 rows · 2 labels of 2–33 rows · ")
+    assert shown.startswith("train            35 rows · 2 labels, each 2–33 times · ")
     for line in (
         "train: 1 row left out for a blank text",
         "train: 2 rows with the text of an earlier row",
         "train: 1 row with undecodable bytes, shown as U+FFFD",
         f"train: texts under several labels: 1, such as {train}:4",
-        "train: labels are uneven; 'b' has 2 of 35 rows",
+        "train: labels are uneven; 'b' is given 2 times of 35",
     ):
         assert f"  ! {line}\n" in shown + "\n"
 

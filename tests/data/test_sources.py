@@ -37,7 +37,7 @@ def test_a_folder(write, tmp_path):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("a.xlsx", r"has the suffix '\.xlsx'; expected one of \.arrow, \.csv"),
+        ("a.xlsx", r"has the suffix '\.xlsx'; expected one of \.arrow, \.bio, .*\.csv"),
         ("a.txt.gz", r"has the suffix '\.txt\.gz'"),
         ("a.gz", r"has the suffix '\.gz'"),
         ("plain", "has no suffix"),

@@ -16,7 +16,7 @@ from penjing.engines import ENGINES, open_engine
 from penjing.engines.base import feed
 from penjing.tokens import pack_sequences
 
-ALL = {"input_ids", "position_ids", "segment_ids", "token_type_ids", "first"}
+ALL = {"input_ids", "position_ids", "segment_ids", "token_type_ids", "cells"}
 
 
 def test_answers_are_those_of_transformers_in_the_order_of_the_batch(engine, bert):
@@ -123,7 +123,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path, bert, name, content):
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize(
     ("inputs", "outputs"),
-    [(["pixels"], ["logits"]), (["first", "input_ids"], ["embedding"]), (["input_ids"], ["logits"])],
+    [(["pixels"], ["logits"]), (["cells", "input_ids"], ["embedding"]), (["input_ids"], ["logits"])],
 )
 def test_a_model_that_is_not_ours_is_refused_when_opened(tmp_path, name, inputs, outputs):
     file = tmp_path / "model.onnx"
@@ -150,7 +150,7 @@ def test_an_unknown_engine_names_the_known_ones(tmp_path, name):
 @pytest.mark.parametrize(("sequences", "padded"), [(1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (17, 32)])
 def test_the_list_of_first_tokens_has_few_lengths(sequences, padded):
     batch = pack_sequences(random_sequences([2] * sequences))
-    first = feed(batch, ALL)["first"]
+    first = feed(batch, ALL)["cells"]
     assert len(first) == padded
     assert first[:sequences].tolist() == batch.first.tolist()
     assert not first[sequences:].any(), "must point to a cell that exists"
@@ -159,7 +159,7 @@ def test_the_list_of_first_tokens_has_few_lengths(sequences, padded):
 def test_only_the_inputs_that_a_graph_has_are_fed():
     batch = pack_sequences(random_sequences([2]))
     assert set(feed(batch, ALL)) == ALL
-    assert set(feed(batch, {"input_ids", "first"})) == {"input_ids", "first"}
+    assert set(feed(batch, {"input_ids", "cells"})) == {"input_ids", "cells"}
 
 
 def test_a_model_that_cannot_be_compiled_anew_keeps_its_streams(bert, monkeypatch):

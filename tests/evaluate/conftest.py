@@ -79,8 +79,8 @@ def _full_report(labels: tuple[str, ...]) -> ReportContent:
         quality=quality,
         measurements={labels[0]: rate},
         systems=(
-            SystemRow(name=labels[0], accuracy=result.baseline_accuracy, requests_per_s=rate),
-            SystemRow(name=labels[1], accuracy=result.candidate_accuracy, requests_per_s=rate, ratio=rate, size_mb=9.1),
+            SystemRow(name=labels[0], quality=result.baseline_accuracy, requests_per_s=rate),
+            SystemRow(name=labels[1], quality=result.candidate_accuracy, requests_per_s=rate, ratio=rate, size_mb=9.1),
         ),
         conditions=labels[0],
         learning=LearningCurve(

@@ -184,7 +184,7 @@ def test_odd_learning_curves(curve: LearningCurve) -> None:
 
 def test_systems_without_figures_are_listed_but_not_drawn() -> None:
     equal = Measurement(value=0.9, n=10)
-    rows = (SystemRow(name="a", accuracy=equal), SystemRow(name="b", requests_per_s=equal), SystemRow(name="c"))
+    rows = (SystemRow(name="a", quality=equal), SystemRow(name="b", requests_per_s=equal), SystemRow(name="c"))
     html = render_report(ReportContent(headline=headline(), systems=rows))
     check_harmless(html)
     assert "<svg" not in html

@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from app.world import shared_world
 from penjing.core.errors import CheckpointError, ResourceError
+from penjing.core.nouns import Task
 from penjing.models.checkpoint import inspect_checkpoint
-from penjing.models.loading import load_classifier, save_checkpoint
+from penjing.models.loading import load_model, save_checkpoint
 
 LABELS = ("bad", "fair", "good")
 
@@ -27,7 +28,9 @@ def encoder(tmp_path, tmp_path_factory) -> Path:
 @pytest.fixture
 def classifier(encoder, tmp_path) -> Path:
     """A checkpoint with a head for LABELS."""
-    save_checkpoint(load_classifier(inspect_checkpoint(encoder), LABELS), encoder, tmp_path / "classifier")
+    save_checkpoint(
+        load_model(inspect_checkpoint(encoder), Task.TEXT_CLASSIFICATION, LABELS), encoder, tmp_path / "classifier"
+    )
     return tmp_path / "classifier"
 
 
@@ -44,7 +47,7 @@ def drop(path, *beginnings):
 
 
 def load(path, labels=LABELS):
-    return load_classifier(inspect_checkpoint(path), labels)
+    return load_model(inspect_checkpoint(path), Task.TEXT_CLASSIFICATION if labels else None, labels)
 
 
 def test_a_new_head_is_random_by_seed_and_the_encoder_is_not(encoder):
@@ -120,7 +123,9 @@ def test_a_header_that_lies_about_a_shape_is_refused(encoder):
 def test_a_classifier_without_its_head_is_refused_where_no_new_one_is_wanted(classifier):
     drop(classifier, "classifier.")
     assert load(classifier).classifier.weight.shape[0] == 3
-    with pytest.raises(CheckpointError, match=r"lack 2 tensors.*classifier\.bias.*expected all of a bert classifier"):
+    with pytest.raises(
+        CheckpointError, match=r"lack 2 tensors.*classifier\.bias.*expected all of a bert with its head"
+    ):
         load(classifier, labels=None)
 
 

@@ -8,7 +8,9 @@ from models.tiny import random_sequences, tiny_model
 from penjing.core.errors import CheckpointError
 from penjing.models.attention import RowAttention
 from penjing.models.families import FAMILIES
-from penjing.models.packed import PackedEncoder, PackedTensors, RowForward, padded_logits
+from penjing.models.heads import head_of
+from penjing.models.packed import PackedEncoder, PackedTensors, RowForward, padded_outputs
+from penjing.models.tasks import TASK_CLASSES
 from penjing.tokens import pack_sequences
 
 LENGTHS = [7, 13, 5, 21, 1, 33, 2]
@@ -16,18 +18,20 @@ NEEDS_TYPES = {"bert", "electra"}
 
 
 def forward_in_rows(encoder, batch):
-    named = (batch.input_ids, batch.position_ids, batch.segment_ids, batch.token_type_ids, batch.first)
+    named = (batch.input_ids, batch.position_ids, batch.segment_ids, batch.token_type_ids, batch.cells)
     return RowForward(encoder)(*(torch.from_numpy(part) for part in named))
 
 
+@pytest.mark.parametrize("task", sorted(TASK_CLASSES))
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 @pytest.mark.parametrize("width", [33, 64, 128])
-def test_both_packed_paths_equal_the_padded_reference(family, width):
-    model = tiny_model(family)
+def test_both_packed_paths_equal_the_padded_reference(family, width, task):
+    model = tiny_model(family, task)
     sequences = random_sequences(LENGTHS, pairs=family in NEEDS_TYPES)
-    batch = pack_sequences(sequences, width=width)
+    batch = pack_sequences(sequences, width=width, reads=head_of(model).reads)
     with torch.no_grad():
-        reference = padded_logits(model, sequences, pad_id=model.config.pad_token_id or 0)[batch.order]
+        padded = padded_outputs(model, sequences, pad_id=model.config.pad_token_id or 0)
+        reference = torch.cat([one for _, one in sorted_as(batch, padded)])
         by_segment = PackedEncoder(model)(PackedTensors.of(batch))
         by_row = forward_in_rows(PackedEncoder(model), batch)
     assert reference.abs().max() > 0.05, "logits too small to prove anything"
@@ -35,19 +39,28 @@ def test_both_packed_paths_equal_the_padded_reference(family, width):
     np.testing.assert_allclose(by_row, reference, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("task", sorted(TASK_CLASSES))
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_gradients_equal_those_of_the_padded_reference(family):
+def test_gradients_equal_those_of_the_padded_reference(family, task):
     sequences = random_sequences(LENGTHS)
     batch = pack_sequences(sequences, width=sum(LENGTHS), rows=[range(len(LENGTHS))])
-    targets = torch.arange(len(LENGTHS)) % 5
-    reference, packed = tiny_model(family), tiny_model(family)
-    torch.nn.functional.cross_entropy(padded_logits(reference, sequences, pad_id=1), targets).backward()
+    reference, packed = tiny_model(family, task), tiny_model(family, task)
+    padded = padded_outputs(reference, sequences, pad_id=1)
+    targets = torch.arange(len(padded)) % padded.shape[1]
+    torch.nn.functional.cross_entropy(padded, targets).backward()
     logits = PackedEncoder(packed)(PackedTensors.of(batch))
-    torch.nn.functional.cross_entropy(logits, targets[batch.order]).backward()
+    torch.nn.functional.cross_entropy(logits, targets).backward()
     for (name, one), (_, other) in zip(reference.named_parameters(), packed.named_parameters(), strict=True):
         if one.grad is None or ("pooler" in name and one.grad.abs().max() == 0):
             continue
         np.testing.assert_allclose(other.grad, one.grad, rtol=0, atol=1e-9, err_msg=name)
+
+
+def sorted_as(batch, padded):
+    """Rows of the padded reference apart by sequence, in the batch's order."""
+    counts = [1 if batch.reads == "first" else length for length in LENGTHS]
+    apart = torch.split(padded, counts)
+    return [(index, apart[index]) for index in batch.order]
 
 
 def test_rows_do_not_see_what_stands_in_padding_cells():

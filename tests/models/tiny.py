@@ -4,6 +4,8 @@ import numpy as np
 import torch
 import transformers
 
+from penjing.core.nouns import Task
+from penjing.models.tasks import TASK_CLASSES
 from penjing.tokens import Encoding
 
 VOCABULARY = 99
@@ -20,8 +22,10 @@ _SMALL = {
 _DISTIL = {"vocab_size": VOCABULARY, "dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 48, "num_labels": 5}
 
 
-def tiny_model(family: str, *, dtype: torch.dtype = torch.float64, seed: int = 0) -> torch.nn.Module:
-    """A sequence-classification model with weights large enough that a mistake shows."""
+def tiny_model(
+    family: str, task: Task = Task.TEXT_CLASSIFICATION, *, dtype: torch.dtype = torch.float64, seed: int = 0
+) -> torch.nn.Module:
+    """A model with a task's head and with weights large enough that a mistake shows."""
     torch.manual_seed(seed)
     settings = dict(_DISTIL if family == "distilbert" else _SMALL)
     if family == "electra":
@@ -29,7 +33,9 @@ def tiny_model(family: str, *, dtype: torch.dtype = torch.float64, seed: int = 0
     if family in ("roberta", "xlm-roberta", "camembert"):
         settings["type_vocab_size"] = 2
     config = transformers.AutoConfig.for_model(family, **settings)
-    model = transformers.AutoModelForSequenceClassification.from_config(config).to(dtype).eval()
+    if task is Task.QUESTION_ANSWERING:
+        config.num_labels = 2
+    model = getattr(transformers, TASK_CLASSES[task][1]).from_config(config).to(dtype).eval()
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(3.0) if weight.dim() > 1 else weight.add_(torch.randn_like(weight) * 0.1)

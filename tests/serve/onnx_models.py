@@ -11,7 +11,7 @@ ROWS = ("input_ids", "position_ids", "segment_ids", "token_type_ids")
 def tiny_onnx(outputs: int = 3) -> bytes:
     """Logit j of a sequence is half the id of its first token, plus j."""
     inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["rows", "width"]) for name in ROWS]
-    inputs.append(helper.make_tensor_value_info("first", TensorProto.INT64, ["sequences"]))
+    inputs.append(helper.make_tensor_value_info("cells", TensorProto.INT64, ["sequences"]))
     constants = {
         "flat": np.array([-1], np.int64),
         "column": np.array([-1, 1], np.int64),
@@ -20,7 +20,7 @@ def tiny_onnx(outputs: int = 3) -> bytes:
     }
     nodes = [
         helper.make_node("Reshape", ["input_ids", "flat"], ["tokens"]),
-        helper.make_node("Gather", ["tokens", "first"], ["firsts"]),
+        helper.make_node("Gather", ["tokens", "cells"], ["firsts"]),
         helper.make_node("Cast", ["firsts"], ["numbered"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["numbered", "half"], ["halves"]),
         helper.make_node("Reshape", ["halves", "column"], ["standing"]),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penjing.serve.batching import cut_to_pieces, run_pieces
+from penjing.serve.batching import Packing, cut_to_pieces, run_pieces
 from penjing.serve.queue import Permit
 from penjing.serve.work import Work
 from serve.doubles import POISON, FakeEngine, halves, ids
@@ -38,7 +38,7 @@ def test_outcomes_are_in_the_callers_order(work, sizes):
     pieces = [
         cut_to_pieces(work, [ids(*range(6, 6 + length)) for length in lengths], budget=10_000)[0] for lengths in sizes
     ]
-    (outcomes,) = run_pieces(FakeEngine(), pieces, pad_id=0)
+    (outcomes,) = run_pieces(FakeEngine(), pieces, packing=Packing())
     assert [outcome.piece for outcome in outcomes] == pieces
     for piece, outcome in zip(pieces, outcomes, strict=True):
         wanted = halves([sequence.ids.tolist() for sequence in piece.sequences])
@@ -48,7 +48,7 @@ def test_outcomes_are_in_the_callers_order(work, sizes):
 def test_only_the_guilty_fails(work):
     engine = FakeEngine()
     pieces = [cut_to_pieces(work, [ids(7, number)], budget=9)[0] for number in (8, POISON, 9)]
-    outcomes = [outcome for some in run_pieces(engine, pieces, pad_id=0) for outcome in some]
+    outcomes = [outcome for some in run_pieces(engine, pieces, packing=Packing()) for outcome in some]
     assert [outcome.error is None for outcome in outcomes] == [True, False, True]
     assert engine.batches == [3, 1, 1, 1]
     assert "poisoned" in str(outcomes[1].error)
@@ -60,5 +60,5 @@ def test_an_engine_that_miscounts_is_a_failure(work):
             return super().run(batch)[:-1]
 
     (piece,) = cut_to_pieces(work, [ids(7), ids(8)], budget=9)
-    ((outcome,),) = run_pieces(Forgetful(), [piece], pad_id=0)
+    ((outcome,),) = run_pieces(Forgetful(), [piece], packing=Packing())
     assert outcome.outputs is None

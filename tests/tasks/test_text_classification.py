@@ -86,4 +86,5 @@ def test_of_equals_the_first_label_is_taken():
 def test_the_loss_is_summed_over_sequences():
     logits, targets = torch.tensor([[0.0, 2.0, 1.0], [5.0, -5.0, 0.0]]), torch.tensor([1, 2])
     shares = probabilities(logits.numpy())
-    assert loss(logits, targets).item() == pytest.approx(-math.log(shares[0, 1]) - math.log(shares[1, 2]), rel=1e-6)
+    summed = loss(logits, targets, torch.tensor([4, 7])).item()
+    assert summed == pytest.approx(-math.log(shares[0, 1]) - math.log(shares[1, 2]), rel=1e-6)

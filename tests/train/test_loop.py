@@ -90,9 +90,9 @@ def test_frozen_layers_stay_as_they_were():
 def test_numbers_that_end_stop_the_run_and_nothing_is_saved_after(tmp_path):
     encoder, calls = toy_encoder(), []
 
-    def spoilt(logits, targets):
+    def spoilt(logits, targets, lengths):
         calls.append(1)
-        loss = text_classification.loss(logits, targets)
+        loss = text_classification.loss(logits, targets, lengths)
         return loss * float("nan") if len(calls) == 6 else loss
 
     states = StateDirectory(tmp_path, run_id="x")
@@ -116,7 +116,7 @@ def test_an_infinite_gradient_stops_the_run_too():
         run(
             toy_encoder(),
             toy_set(32),
-            objective=lambda logits, _: (logits - logits.detach()).square().sqrt().sum(),
+            objective=lambda logits, *_: (logits - logits.detach()).square().sqrt().sum(),
         )
 
 

@@ -8,8 +8,9 @@ import torch
 import transformers
 
 from app.world import LABELS, labelled_rows
+from penjing.core.nouns import Task
 from penjing.models.checkpoint import inspect_checkpoint
-from penjing.models.loading import load_classifier, quiet_transformers, save_checkpoint
+from penjing.models.loading import load_model, quiet_transformers, save_checkpoint
 from penjing.models.packed import PackedEncoder, PackedTensors
 from penjing.tasks import text_classification
 from penjing.tokens import TextEncoder, pack_flat
@@ -24,7 +25,7 @@ def saved(world, tmp_path_factory):
     """The model in memory after a short training, and the directory it was saved to."""
     checkpoint = inspect_checkpoint(world.checkpoint)
     torch.manual_seed(1)
-    model = load_classifier(checkpoint, LABELS)
+    model = load_model(checkpoint, Task.TEXT_CLASSIFICATION, LABELS)
     rows = labelled_rows(64, seed=3)
     sequences = TextEncoder(checkpoint.tokenizer, max_tokens=24).encode([text for text, _ in rows])
     targets = np.array([LABELS.index(label) for _, label in rows])
@@ -54,7 +55,7 @@ def test_it_opens_here_again_with_its_own_head(saved):
     model, path = saved
     checkpoint = inspect_checkpoint(path)
     assert checkpoint.parameters == sum(weight.numel() for weight in model.parameters())
-    again = load_classifier(checkpoint)
+    again = load_model(checkpoint)
     for (name, one), other in zip(model.named_parameters(), again.parameters(), strict=True):
         assert torch.equal(one, other), name
     assert not again.training

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penjing.app.evidence import report_content
-from penjing.app.judging import Judgement, judge_files
-from penjing.app.prepared import Part, part_of
+from penjing.app.judging import judge_files
+from penjing.app.prepared import Part
 from penjing.app.quantize import prepare_for
+from penjing.app.tasks import Judgement, TextSettings, flow_of
 from penjing.core.progress import SILENT, Progress
-from penjing.data import DataRecipe, load_text_split
+from penjing.data import DataRecipe, load_split
 from penjing.evaluate import write_report
 from penjing.store import Bundle, Store, parse_reference
-from penjing.tokens import TextEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,6 @@ def evaluate(
 def _part(bundle: Bundle, data: str | None, columns: DataRecipe | None, progress: Progress) -> Part:
     if data is None:
         return prepare_for(bundle, progress).test
-    labels, text = bundle.manifest.labels, bundle.manifest.text
-    encoder = TextEncoder(bundle.file(text.tokenizer), max_tokens=text.max_tokens)
-    return part_of(load_text_split(data, labels, recipe=columns), encoder, labels)
+    outputs, text, flow = bundle.manifest.labels, bundle.manifest.text, flow_of(bundle.manifest.task)
+    split = load_split(data, flow.labels_behind(outputs), task=flow.task, recipe=columns)
+    return flow.part(split, TextSettings(bundle.file(text.tokenizer), text.max_tokens, text.stride), outputs)

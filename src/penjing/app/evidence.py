@@ -13,11 +13,11 @@ from penjing.app.recipes import MeasureRecipe, as_yaml
 from penjing.core.nouns import Measurement
 from penjing.core.recipe import recipe_digest
 from penjing.evaluate import (
-    ClassificationResult,
     Comparison,
     DataReport,
     Headline,
     LearningCurve,
+    Quality,
     ReportContent,
     SystemRow,
     TrainPoint,
@@ -41,16 +41,16 @@ def conditions(recipe: MeasureRecipe) -> str:
 
 
 def system_rows(
-    speeds: Sequence[Speed], accuracy: Sequence[Measurement | None], sizes: Sequence[int]
+    speeds: Sequence[Speed], quality: Sequence[Measurement | None], sizes: Sequence[int]
 ) -> tuple[SystemRow, ...]:
     """Rows of the speed table; ratios are against the first."""
     rows = []
-    for speed, right, size in zip(speeds, accuracy, sizes, strict=True):
+    for speed, right, size in zip(speeds, quality, sizes, strict=True):
         figures = speed.summary()
         rows.append(
             SystemRow(
                 name=speed.name,
-                accuracy=right,
+                quality=right,
                 size_mb=size / 1e6,
                 p50_ms=figures["p50_ms"],
                 p99_ms=figures["p99_ms"],
@@ -74,7 +74,8 @@ def report_content(
     *,
     model: str,
     recipe: BaseModel,
-    quality: ClassificationResult | None = None,
+    quality: Quality | None = None,
+    metric: str = "accuracy",
     data: PreparedData | None = None,
     systems: tuple[SystemRow, ...] = (),
     conditions: str = "",
@@ -89,6 +90,7 @@ def report_content(
             model=model, task=draft.task, created=datetime.now(UTC), machine=draft.machine, summary=summary
         ),
         quality=quality,
+        metric=metric,
         systems=systems,
         conditions=conditions,
         learning=learning,

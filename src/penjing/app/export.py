@@ -11,6 +11,7 @@ from penjing.app.judging import compare, judge_files
 from penjing.app.publishing import export_fp32, publish
 from penjing.app.quantize import answers_of, origin_of, prepare_for
 from penjing.app.recipes import ExportRecipe
+from penjing.app.tasks import flow_of
 from penjing.core.errors import CheckpointError, UsageError
 from penjing.core.machine import describe_machine
 from penjing.core.nouns import Measurement
@@ -19,6 +20,7 @@ from penjing.core.recipe import recipe_digest
 from penjing.evaluate import Comparison
 from penjing.export.probes import random_probes
 from penjing.models.checkpoint import copy_checkpoint, find_checkpoint
+from penjing.models.tasks import task_of
 from penjing.store import Bundle, Parent, Store, parse_reference
 
 
@@ -58,13 +60,14 @@ def export(model: str, *, store: Path, engine: ExportRecipe | None = None, progr
             }
         )
         judgement = judge_files(staging.path, draft, data.test, name=f"Judging {spec.name}", progress=progress)
-        changed = compare(answers_of(parent, data.test, progress), judgement.predictions, data.test, draft.labels)
+        changed = compare(draft, answers_of(parent, data.test, progress), judgement.predictions, data.test)
         draft = draft.model_copy(update={"metrics": judgement.result.metrics | {"export_difference": difference}})
         content = report_content(
             draft,
             model=parent.manifest.model,
             recipe=recipe,
             quality=judgement.result,
+            metric=flow_of(draft.task).metric,
             data=data,
             comparison=Comparison(baseline=parent.reference, candidate=spec.name, result=changed),
         )
@@ -84,10 +87,10 @@ def export_checkpoint(source: str, target: Path, *, engine: ExportRecipe | None 
     if target.exists():
         raise UsageError(f"{target} exists", expected="a new directory", do="Choose another name or remove it.")
     checkpoint = find_checkpoint(source)
-    if not any("SequenceClassification" in str(name) for name in checkpoint.config.get("architectures") or ()):
+    if task_of(checkpoint.config) is None:
         raise CheckpointError(
-            f"{source} has no classification head",
-            expected="a fine-tuned sequence-classification checkpoint",
+            f"{source} has no head of a task",
+            expected="a fine-tuned checkpoint",
             do="Fine-tune it first: penjing finetune.",
         )
     probes = random_probes(

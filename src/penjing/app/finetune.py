@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penjing.app.evidence import conditions, learning_curve, report_content, system_rows
-from penjing.app.judging import Judgement, judge_files
+from penjing.app.judging import judge_files
 from penjing.app.measure import Speed, measure, served, trial_server, trial_texts
-from penjing.app.prepared import PreparedData, prepare
+from penjing.app.prepared import PreparedData
 from penjing.app.publishing import export_fp32, publish, served_bytes
 from penjing.app.recipes import FinetuneRecipe, MeasureRecipe
+from penjing.app.tasks import Judgement, TextSettings, flow_of, prepare
 from penjing.core.errors import UsageError
 from penjing.core.files import digest
 from penjing.core.machine import describe_machine
@@ -39,6 +40,7 @@ class Finetuned:
         data: what it was trained and judged on, for a next step that needs it again.
         systems: its speed through the server; empty where it was not measured.
         seconds: of training alone.
+        metric: the measure of quality that the task goes by.
     """
 
     bundle: Bundle
@@ -46,6 +48,7 @@ class Finetuned:
     data: PreparedData
     systems: tuple[SystemRow, ...]
     seconds: float
+    metric: str
 
 
 def finetune(recipe: FinetuneRecipe, *, store: Path, progress: Progress = SILENT) -> Finetuned:
@@ -58,8 +61,9 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, progress: Progress = SILENT
     """
     checkpoint = find_checkpoint(recipe.model)
     _refuse_too_long(recipe, checkpoint)
-    limit = recipe.text.max_tokens
-    data = prepare(recipe.data, checkpoint.tokenizer, max_tokens=limit, seed=recipe.seed, progress=progress)
+    flow, text = flow_of(recipe.task), recipe.text
+    settings = TextSettings(checkpoint.tokenizer, text.max_tokens, text.overlap)
+    data = prepare(recipe.data, flow, settings, seed=recipe.seed, progress=progress)
     states = _run_directory(store, recipe, data, checkpoint)
     with Store(store).stage(recipe.name) as staging:
         trained = _train(recipe, checkpoint, data, states=states, target=staging.path / "checkpoint", progress=progress)
@@ -72,12 +76,13 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, progress: Progress = SILENT
         if recipe.measure:
             speeds = _measure_alone(staging.path, draft, data, recipe=recipe.measure, progress=progress)
             draft = draft.model_copy(update={"speed": speeds[0].summary()})
-            systems = system_rows(speeds, [judgement.result.metrics["accuracy"]], [served_bytes(staging.path, draft)])
+            systems = system_rows(speeds, [judgement.result.metrics[flow.metric]], [served_bytes(staging.path, draft)])
         content = report_content(
             draft,
             model=recipe.name,
             recipe=recipe,
             quality=judgement.result,
+            metric=flow.metric,
             data=data,
             learning=learning_curve(trained.history),
             systems=systems,
@@ -85,7 +90,7 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, progress: Progress = SILENT
         )
         bundle = publish(staging, draft, content=content, judgement=judgement, test=data.test)
     shutil.rmtree(states, ignore_errors=True)
-    return Finetuned(bundle, judgement, data, systems, trained.seconds)
+    return Finetuned(bundle, judgement, data, systems, trained.seconds, flow.metric)
 
 
 def _refuse_too_long(recipe: FinetuneRecipe, checkpoint: Checkpoint) -> None:
@@ -114,18 +119,17 @@ def _train(
     """Train and write the checkpoint. torch is loaded here and not before: it takes seconds."""
     import torch
 
-    from penjing.models.loading import load_classifier, save_checkpoint
+    from penjing.models.loading import load_model, save_checkpoint
     from penjing.models.packed import PackedEncoder
-    from penjing.tasks import text_classification
     from penjing.train.loop import TrainingSet, train
     from penjing.train.state import StateDirectory
 
     torch.manual_seed(recipe.seed)  # the first weights of the new head
-    model = load_classifier(checkpoint, data.labels)
+    model = load_model(checkpoint, recipe.task, data.outputs)
     trained = train(
         PackedEncoder(model),
-        TrainingSet(data.train.sequences, data.train.targets),
-        text_classification.loss,
+        TrainingSet(data.train.sequences, data.train.targets, data.train.weights),
+        flow_of(recipe.task).loss,
         recipe=recipe.training,
         seed=recipe.seed,
         states=StateDirectory(states, run_id=states.name) if recipe.training.save_every_s is not None else None,
@@ -140,8 +144,12 @@ def _draft(
 ) -> ManifestDraft:
     return ManifestDraft(
         task=recipe.task,
-        labels=data.labels,
-        text=TextLimits(max_tokens=recipe.text.max_tokens, pad_id=checkpoint.pad_id),
+        labels=data.outputs,
+        text=TextLimits(
+            max_tokens=recipe.text.max_tokens,
+            pad_id=checkpoint.pad_id,
+            stride=recipe.text.overlap if flow_of(recipe.task).windowed else 0,
+        ),
         engine=spec,
         recipe=recipe.model_dump(mode="json"),
         recipe_digest=recipe_digest(recipe),
@@ -156,7 +164,7 @@ def _draft(
 def _measure_alone(
     directory: Path, draft: ManifestDraft, data: PreparedData, *, recipe: MeasureRecipe, progress: Progress
 ) -> list[Speed]:
-    texts, tokens = trial_texts(data.test)
+    texts, tokens = trial_texts(data.test, flow_of(draft.task))
     with trial_server([(directory, draft)], model="trial") as url:
         system = served("Penjing fp32", url, "/v1/models/trial/versions/1:predict", clients=recipe.clients)
         return measure([system], texts, tokens, recipe=recipe, progress=progress)

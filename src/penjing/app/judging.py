@@ -2,55 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from penjing.app.prepared import Part
+from penjing.app.tasks import Judgement, flow_of
 from penjing.core.errors import CorruptBundleError
 from penjing.core.machine import usable_cores
 from penjing.core.progress import Progress
 from penjing.engines import Engine, open_engine
-from penjing.engines.bulk import bulk_outputs
-from penjing.evaluate import ClassificationResult, ClassificationScore, PairedComparison, PairedResult
+from penjing.evaluate import Change
 from penjing.store import Bundle, ManifestDraft
 
 EVIDENCE_FILE = "evidence/test.npz"
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """Scores on a split, and the answers themselves, for paired comparison later.
-
-    Attributes:
-        result: scores with intervals.
-        predictions: int32 (rows,), in the split's order.
-    """
-
-    result: ClassificationResult
-    predictions: npt.NDArray[np.int32]
-
-
-def judge(engine: Engine, part: Part, labels: Sequence[str], *, name: str, progress: Progress) -> Judgement:
-    """Answer every text of a split and score the answers."""
-    score = ClassificationScore(labels)
-    predictions = np.zeros(len(part.sequences), np.int32)
-    with progress.stage(name, total=part.tokens) as stage:
-        for rows, logits in bulk_outputs(engine, part.sequences):
-            score.add(logits, part.targets[rows])
-            predictions[rows] = logits.argmax(axis=1)
-            stage.advance(int(sum(len(part.sequences[row]) for row in rows)))
-    return Judgement(score.result(), predictions)
 
 
 def judge_files(directory: Path, draft: ManifestDraft, part: Part, *, name: str, progress: Progress) -> Judgement:
     """Judge a bundle, published or not, with an engine instance on each core."""
     engine = open_drafted(directory, draft)
     try:
-        return judge(engine, part, draft.labels, name=name, progress=progress)
+        return flow_of(draft.task).judge(engine, part, draft.labels, name=name, progress=progress)
     finally:
         engine.close()
 
@@ -88,13 +61,11 @@ def kept_predictions(bundle: Bundle, part: Part) -> npt.NDArray[np.int32] | None
             same = str(arrays["sha256"]) == part.split.sha256
     except (OSError, ValueError, KeyError) as error:
         raise CorruptBundleError(f"the evidence of {bundle.reference} cannot be read: {error}") from error
-    return predictions if same and len(predictions) == len(part.sequences) else None
+    return predictions if same else None
 
 
 def compare(
-    baseline: npt.NDArray[np.int32], candidate: npt.NDArray[np.int32], part: Part, labels: Sequence[str]
-) -> PairedResult:
+    draft: ManifestDraft, baseline: npt.NDArray[np.int32], candidate: npt.NDArray[np.int32], part: Part
+) -> Change:
     """What changed between two sets of answers to the same texts."""
-    comparison = PairedComparison(labels)
-    comparison.add_predictions(baseline, candidate, targets=part.targets)
-    return comparison.result()
+    return flow_of(draft.task).compare(baseline, candidate, part=part, outputs=draft.labels)

@@ -26,12 +26,12 @@ import numpy as np
 from penjing.app.asking import ask
 from penjing.app.prepared import Part
 from penjing.app.recipes import MeasureRecipe
+from penjing.app.tasks import TaskFlow
 from penjing.core.errors import NotReadyError
 from penjing.core.nouns import Measurement
 from penjing.core.progress import Progress
 from penjing.evaluate import Round, ratio_over_rounds, summarise_latencies, summarise_rounds
 from penjing.store import ManifestDraft, Store
-from penjing.tasks.text_classification import texts_of
 from penjing.tokens import Text
 
 READY_WITHIN_S = 120.0
@@ -162,11 +162,10 @@ def run_concurrently(jobs: Sequence[Callable[[], object]]) -> None:
         raise failures[0]
 
 
-def trial_texts(part: Part, *, most: int = 2000) -> tuple[list[Text], list[int]]:
+def trial_texts(part: Part, flow: TaskFlow, *, most: int = 2000) -> tuple[list[Text], list[int]]:
     """Texts drawn at random from a split, always the same ones, and their token counts."""
-    chosen = np.random.default_rng(0).permutation(len(part.sequences))[:most]
-    texts = texts_of(part.split.examples[row] for row in chosen)
-    return texts, [len(part.sequences[row]) for row in chosen]
+    chosen = np.random.default_rng(0).permutation(part.split.rows)[:most].tolist()
+    return flow.texts([part.split.examples[row] for row in chosen]), [part.tokens_of(row) for row in chosen]
 
 
 @contextmanager

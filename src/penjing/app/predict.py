@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -11,15 +11,15 @@ import numpy as np
 from penjing.app.judging import open_drafted
 from penjing.core.errors import DataError
 from penjing.engines import Engine
-from penjing.engines.bulk import bulk_outputs
-from penjing.store import Store, parse_reference
-from penjing.tasks.text_classification import Prediction, decode
-from penjing.tokens import Text, TextEncoder
+from penjing.engines.bulk import bulk_outputs, bulk_token_outputs
+from penjing.store import Bundle, Store, parse_reference
+from penjing.tasks.answering import Answer, Answerer, Asked, answerer
+from penjing.tokens import Text
 
 _WINDOW = 1024
 
 
-def predict(model: str, texts: Iterable[Text], *, store: Path) -> Iterator[Prediction]:
+def predict(model: str, texts: Iterable[Text], *, store: Path) -> Iterator[Answer]:
     """Answer texts one after another; reads ahead a window at a time, so endless input is fine.
 
     Args:
@@ -32,26 +32,45 @@ def predict(model: str, texts: Iterable[Text], *, store: Path) -> Iterator[Predi
         DataError: a text that is blank or no valid Unicode; its number is in the message.
     """
     bundle = Store(store).bundle(*parse_reference(model))
+    return _answers(iter(texts), answerer_of(bundle), open_drafted(bundle.path, bundle.manifest))
+
+
+def answerer_of(bundle: Bundle) -> Answerer:
+    """What makes answers of a bundle's outputs."""
     manifest = bundle.manifest
-    encoder = TextEncoder(bundle.file(manifest.text.tokenizer), max_tokens=manifest.text.max_tokens)
-    return _answers(iter(texts), encoder, open_drafted(bundle.path, manifest), manifest.labels)
+    return answerer(
+        manifest.task,
+        bundle.file(manifest.text.tokenizer),
+        max_tokens=manifest.text.max_tokens,
+        stride=manifest.text.stride,
+        outputs=manifest.labels,
+    )
 
 
-def _answers(
-    texts: Iterator[Text], encoder: TextEncoder, engine: Engine, labels: Sequence[str]
-) -> Iterator[Prediction]:
+def _answers(texts: Iterator[Text], answering: Answerer, engine: Engine) -> Iterator[Answer]:
     done = 0
     try:
         while window := list(islice(texts, _WINDOW)):
             for number, text in enumerate(window, start=done + 1):
                 _refuse_unanswerable(text, number)
-            logits = np.zeros((len(window), len(labels)), np.float32)
-            for rows, outputs in bulk_outputs(engine, encoder.encode(window)):
-                logits[rows] = outputs
-            yield from decode(logits, labels)
+            asked = answering.encode(window)
+            yield from answering.decode(asked, _outputs(engine, answering, asked))
             done += len(window)
     finally:
         engine.close()
+
+
+def _outputs(engine: Engine, answering: Answerer, asked: Asked) -> np.ndarray:
+    """Rows of all sequences, in their order."""
+    rows: list[np.ndarray] = [np.zeros((0, 0), np.float32)] * len(asked.sequences)
+    if answering.reads == "tokens":
+        for index, outputs in bulk_token_outputs(engine, asked.sequences):
+            rows[index] = outputs
+    else:
+        for indices, outputs in bulk_outputs(engine, asked.sequences):
+            for index, row in zip(indices.tolist(), outputs[:, None], strict=True):
+                rows[index] = row
+    return np.concatenate(rows)
 
 
 def _refuse_unanswerable(text: Text, number: int) -> None:

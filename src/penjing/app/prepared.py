@@ -1,19 +1,18 @@
-"""Labelled text, loaded and tokenised once, for all that a command does with it."""
+"""Labelled examples, loaded and tokenised once, for all that a command does with them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from penjing.core.progress import Progress
-from penjing.data import DataRecipe, Split, TextData, TextExample, load_text_splits
+from penjing.data import Split, TaskData
 from penjing.store.manifest import DataRecord
-from penjing.tasks.text_classification import targets_of, texts_of
-from penjing.tokens import Encoding, TextEncoder
+from penjing.tokens import Encoding
+from penjing.tokens.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +21,17 @@ class Part:
 
     Attributes:
         split: the examples.
-        sequences: their tokens, in the same order.
-        targets: int64 (rows,), label indices.
+        sequences: their tokens, in the same order; an example longer than a window has several.
+        targets: a row a sequence, or an array a sequence with a row a token.
+        weights: real targets of each sequence; None is one each.
+        windows: the windows of each example; None where every example is one sequence, cut to the limit.
     """
 
-    split: Split[TextExample]
-    sequences: list[Encoding]
-    targets: npt.NDArray[np.int64]
+    split: Split[Any]
+    sequences: Sequence[Encoding]
+    targets: npt.NDArray[Any] | list[npt.NDArray[Any]]
+    weights: npt.NDArray[np.int64] | None = None
+    windows: Sequence[Sequence[Window]] | None = None
 
     @property
     def tokens(self) -> int:
@@ -40,42 +43,22 @@ class Part:
         """What the manifest keeps of it."""
         return DataRecord(source=self.split.source, sha256=self.split.sha256, rows=self.split.rows)
 
+    def tokens_of(self, example: int) -> int:
+        """Real tokens of one example, all its windows together."""
+        if self.windows is None:
+            return len(self.sequences[example])
+        return sum(map(len, self.windows[example]))
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedData:
-    """Training and test split, and what was found in them."""
+    """Training and test split, and what was found in them.
 
-    data: TextData
+    Attributes:
+        outputs: names of the head's outputs, in their order.
+    """
+
+    data: TaskData[Any]
+    outputs: tuple[str, ...]
     train: Part
     test: Part
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Label names in the order of their indices."""
-        return self.data.labels
-
-
-def prepare(recipe: DataRecipe, tokenizer: Path, *, max_tokens: int, seed: int, progress: Progress) -> PreparedData:
-    """Read, check, split and tokenise.
-
-    Raises:
-        DataError, ResourceError, UsageError: from the readers.
-        CheckpointError: from the tokenizer.
-    """
-    data = load_text_splits(recipe, seed)
-    for line in data.report.remarks():
-        progress.say(f"  ! {line}")
-    encoder = TextEncoder(tokenizer, max_tokens=max_tokens)
-    train = part_of(data.train, encoder, data.labels)
-    test = part_of(data.test, encoder, data.labels)
-    cut = np.mean([sequence.cut for sequence in train.sequences])
-    progress.say(
-        f"{data.train.rows:,} training and {data.test.rows:,} test texts, {len(data.labels)} labels; "
-        f"{train.tokens / data.train.rows:.0f} tokens a text ({cut:.0%} cut at {max_tokens})"
-    )
-    return PreparedData(data, train, test)
-
-
-def part_of(split: Split[TextExample], encoder: TextEncoder, labels: Sequence[str]) -> Part:
-    """Tokenise a split."""
-    return Part(split, encoder.encode(texts_of(split.examples)), targets_of(split.examples, labels))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from penjing.app.judging import Judgement, keep_predictions
+from penjing.app.judging import keep_predictions
 from penjing.app.prepared import Part
 from penjing.app.recipes import ExportRecipe
+from penjing.app.tasks import Judgement
 from penjing.core.errors import ExportError
 from penjing.core.files import canonical_json
 from penjing.core.nouns import Measurement
@@ -16,6 +17,7 @@ from penjing.evaluate import ReportContent, write_report
 from penjing.export.onnx_export import export_onnx, prove_parity
 from penjing.export.openvino_ir import write_openvino
 from penjing.models.checkpoint import inspect_checkpoint
+from penjing.models.tasks import reads_of
 from penjing.store import Bundle, EngineSpec, ManifestDraft, Staging
 from penjing.tokens import Encoding
 
@@ -36,15 +38,16 @@ def export_fp32(directory: Path, recipe: ExportRecipe, *, probes: Sequence[Encod
     if engine == "openvino":
         _convert(onnx, engines / ENGINE_FILES["openvino"])
         onnx.unlink()
-    file = engines / ENGINE_FILES[engine]
+    file, config = engines / ENGINE_FILES[engine], inspect_checkpoint(directory / "checkpoint").config
+    reads = reads_of(config)
     opened = open_engine(engine, file, instances=1)
     try:
-        difference = prove_parity(opened, probes, reference)
+        difference = prove_parity(opened, probes, reference, reads=reads)
     finally:
         opened.close()
-    types = int(inspect_checkpoint(directory / "checkpoint").config.get("type_vocab_size") or 0) > 1
-    spec = EngineSpec(name=engine, precision="fp32", file=str(file.relative_to(directory)), takes_type_ids=types)
-    return spec, difference
+    types = int(config.get("type_vocab_size") or 0) > 1
+    path = str(file.relative_to(directory))
+    return EngineSpec(name=engine, precision="fp32", file=path, takes_type_ids=types, reads=reads), difference
 
 
 def _convert(onnx: Path, target: Path) -> None:

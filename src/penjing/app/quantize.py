@@ -17,18 +17,19 @@ from typing import Any, Protocol
 import numpy as np
 
 from penjing.app.evidence import conditions, report_content, system_rows
-from penjing.app.judging import Judgement, compare, judge_files, kept_predictions
+from penjing.app.judging import compare, judge_files, kept_predictions
 from penjing.app.measure import System, measure, served, trial_server, trial_texts
-from penjing.app.prepared import Part, PreparedData, prepare
+from penjing.app.prepared import Part, PreparedData
 from penjing.app.publishing import publish, served_bytes
 from penjing.app.recipes import FinetuneRecipe, QuantizeCommand
+from penjing.app.tasks import Judgement, TextSettings, flow_of, prepare
 from penjing.compress.quantize import Quantised, quantise
 from penjing.core.errors import UsageError
 from penjing.core.machine import describe_machine
 from penjing.core.nouns import Measurement
 from penjing.core.progress import SILENT, Progress
 from penjing.core.recipe import check_recipe, recipe_digest
-from penjing.evaluate import Comparison, Gate, GateRule, PairedResult, SystemRow, Verdict
+from penjing.evaluate import Change, Comparison, Gate, GateRule, SystemRow, Verdict
 from penjing.export.onnx_export import export_onnx
 from penjing.export.probes import random_probes
 from penjing.store import Bundle, EngineSpec, ManifestDraft, Parent, Store, parse_reference
@@ -48,7 +49,7 @@ class Quantized:
 
     bundle: Bundle
     judgement: Judgement
-    comparison: PairedResult
+    comparison: Change
     systems: tuple[SystemRow, ...]
 
 
@@ -99,7 +100,7 @@ def quantize(
         draft = _draft(parent, made, command, directory=staging.path)
         judgement = judge_files(staging.path, draft, data.test, name="Judging int8", progress=progress)
         before = answers_of(parent, data.test, progress)
-        changed = compare(before, judgement.predictions, data.test, draft.labels)
+        changed = compare(draft, before, judgement.predictions, data.test)
         draft = draft.model_copy(update={"metrics": judgement.result.metrics | _costs(changed)})
         verdict = _pass_gate(command, changed, home=home, parent=parent)
         systems, speed = _measure(
@@ -111,6 +112,7 @@ def quantize(
             model=parent.manifest.model,
             recipe=command,
             quality=judgement.result,
+            metric=flow_of(draft.task).metric,
             data=data,
             systems=systems,
             conditions=conditions(command.measure),
@@ -129,9 +131,8 @@ def prepare_for(bundle: Bundle, progress: Progress) -> PreparedData:
     """
     recipe = origin_recipe(bundle)
     text = bundle.manifest.text
-    data = prepare(
-        recipe.data, bundle.file(text.tokenizer), max_tokens=text.max_tokens, seed=recipe.seed, progress=progress
-    )
+    settings = TextSettings(bundle.file(text.tokenizer), text.max_tokens, text.stride)
+    data = prepare(recipe.data, flow_of(bundle.manifest.task), settings, seed=recipe.seed, progress=progress)
     recorded = bundle.manifest.data.get("test")
     if recorded and recorded.sha256 != data.test.split.sha256:
         raise UsageError(
@@ -190,7 +191,14 @@ def _make(
     calibration = [data.train.sequences[row] for row in chosen]
     with tempfile.TemporaryDirectory() as scratch:
         onnx = _fp32_onnx(parent, Path(scratch), calibration)
-        made = quantise(onnx, target / "engine", calibration, recipe=command.quantize, progress=progress)
+        made = quantise(
+            onnx,
+            target / "engine",
+            calibration,
+            recipe=command.quantize,
+            reads=flow_of(parent.manifest.task).reads,
+            progress=progress,
+        )
     progress.say(f"int8 made: {made.note}.")
     return made
 
@@ -208,12 +216,13 @@ def _draft(parent: Bundle, made: Quantised, command: QuantizeCommand, *, directo
     manifest = parent.manifest
     file = str(made.file.relative_to(directory))
     types = manifest.engine.takes_type_ids if manifest.engine else True
+    reads = flow_of(manifest.task).reads
     recipe = command.model_dump(mode="json")
     return ManifestDraft(
         task=manifest.task,
         labels=manifest.labels,
         text=manifest.text,
-        engine=EngineSpec(name=made.engine, precision="int8", file=file, takes_type_ids=types),
+        engine=EngineSpec(name=made.engine, precision="int8", file=file, takes_type_ids=types, reads=reads),
         recipe=recipe | {"origin": origin_of(parent)},
         recipe_digest=recipe_digest(command),
         parents=(Parent(kind="version", name=parent.reference, digest=parent.digest),),
@@ -231,15 +240,16 @@ def _likeness(peer: Peer | None, test: Part, fp32: np.ndarray) -> tuple[str, ...
     return (f"Of the {asked} test texts that {peer.system.name} was asked, it answers {same} as Penjing fp32 does.",)
 
 
-def _costs(changed: PairedResult) -> dict[str, Measurement]:
-    return {"accuracy_difference": changed.accuracy_difference, "agreement": changed.agreement}
+def _costs(changed: Change) -> dict[str, Measurement]:
+    differences = {f"{metric}_difference": change for metric, change in changed.differences.items()}
+    return differences | {"agreement": changed.agreement}
 
 
-def _pass_gate(command: QuantizeCommand, changed: PairedResult, *, home: Store, parent: Bundle) -> Verdict | None:
+def _pass_gate(command: QuantizeCommand, changed: Change, *, home: Store, parent: Bundle) -> Verdict | None:
     """The gate's consent, None where none was asked for; a refusal is noted in the ledger and raised."""
     if command.quantize.max_drop is None:
         return None
-    rule = GateRule(metric="accuracy", max_drop=command.quantize.max_drop)
+    rule = GateRule(metric=flow_of(parent.manifest.task).metric, max_drop=command.quantize.max_drop)
     verdict = Gate(rules=(rule,)).judge({}, differences=changed.differences)
     if not verdict.passed:
         reasons = [reason.text for reason in verdict.reasons]
@@ -259,7 +269,8 @@ def _measure(
     progress: Progress,
 ) -> tuple[tuple[SystemRow, ...], dict[str, Measurement]]:
     """The speed table of all systems, and the figures of the new version with its speed-up over the old."""
-    texts, tokens = trial_texts(test)
+    flow = flow_of(draft.task)
+    texts, tokens = trial_texts(test, flow)
     before, clients = parent.manifest.draft(), command.measure.clients
     with trial_server([(parent.path, before), (directory, draft)], model="trial") as url:
         systems = [
@@ -269,10 +280,10 @@ def _measure(
         if peer:
             systems.insert(0, peer.system)
         speeds = measure(systems, texts, tokens, recipe=command.measure, progress=progress)
-    accuracy = [before.metrics.get("accuracy"), draft.metrics.get("accuracy")]
+    quality = [before.metrics.get(flow.metric), draft.metrics.get(flow.metric)]
     sizes = [parent.manifest.engine_bytes, served_bytes(directory, draft)]
     if peer:
-        accuracy.insert(0, peer.accuracy(test))
+        quality.insert(0, peer.accuracy(test))
         sizes.insert(0, peer.served_bytes())
     figures = speeds[-1].summary() | {"speedup": speeds[-1].ratio_to(speeds[-2])}
-    return system_rows(speeds, accuracy, sizes), figures
+    return system_rows(speeds, quality, sizes), figures

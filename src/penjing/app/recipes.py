@@ -18,10 +18,18 @@ class TextRecipe(Frozen):
     """How text becomes tokens.
 
     Attributes:
-        max_tokens: longer texts are cut to this many tokens, special ones included.
+        max_tokens: of a sequence, special ones included. Longer texts are cut to it, or read in windows of it
+            where the task needs all of a text.
+        stride: tokens by which such windows overlap; None is a quarter of ``max_tokens``.
     """
 
     max_tokens: int = Field(128, ge=4, le=8192)
+    stride: int | None = Field(None, ge=0)
+
+    @property
+    def overlap(self) -> int:
+        """The stride that was given, or the usual one."""
+        return self.max_tokens // 4 if self.stride is None else self.stride
 
 
 class ExportRecipe(Frozen):
@@ -53,14 +61,14 @@ class FinetuneRecipe(Frozen):
 
     Attributes:
         name: of the model in the store.
-        task: what is learnt; text classification is the only one so far.
+        task: what is learnt.
         model: a checkpoint directory, a packaged name such as ``all-minilm-l6-v2``, or a hub name.
         seed: of splits, head, order and dropout.
         measure: speed through the server, kept in the bundle; None skips it.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
-    task: Literal[Task.TEXT_CLASSIFICATION] = Task.TEXT_CLASSIFICATION
+    task: Literal[Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION] = Task.TEXT_CLASSIFICATION
     model: str = "all-minilm-l6-v2"
     data: DataRecipe
     text: TextRecipe = TextRecipe()

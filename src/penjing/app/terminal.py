@@ -14,7 +14,7 @@ from rich.table import Table
 
 from penjing.core.nouns import Measurement
 from penjing.core.progress import Stage
-from penjing.evaluate import ClassificationResult, SystemRow
+from penjing.evaluate import Quality, SystemRow
 
 _PLAIN_EVERY_S = 15.0
 _PLAIN_WIDTH = 120
@@ -95,32 +95,37 @@ def plain(figure: Measurement | None, digits: int = 1) -> str:
     return "—" if figure is None else f"{figure.value:,.{digits}f}"
 
 
-def quality_table(result: ClassificationResult, *, title: str) -> Table:
-    """The scores of a classifier."""
+_SHARES = {
+    "accuracy": "accuracy", "f1": "F1", "precision": "precision", "recall": "recall", "macro_f1": "macro-F1",
+    "sentence_accuracy": "sentence accuracy", "expected_calibration_error": "calibration error (ECE)",
+}  # fmt: skip
+
+
+def quality_table(result: Quality, *, title: str) -> Table:
+    """The scores of a model."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("measured on the test split")
     table.add_column("value [95 % interval]", justify="right")
-    names = {"accuracy": "accuracy", "macro_f1": "macro-F1", "expected_calibration_error": "calibration error (ECE)"}
-    for key, name in names.items():
-        table.add_row(name, percent(result.metrics[key]))
-    table.add_row("negative log-likelihood", plain(result.metrics["nll"], 3))
+    for key, name in _SHARES.items():
+        if key in result.metrics:
+            table.add_row(name, percent(result.metrics[key]))
+    if "nll" in result.metrics:
+        table.add_row("negative log-likelihood", plain(result.metrics["nll"], 3))
     table.add_row("texts", f"{result.n:,}")
     return table
 
 
-def speed_table(rows: Sequence[SystemRow], *, title: str) -> Table:
+def speed_table(rows: Sequence[SystemRow], *, title: str, metric: str = "accuracy") -> Table:
     """Systems measured side by side; the first is what the ratios refer to."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("system", no_wrap=True)
-    for name in ("accuracy", "MB", "p50 ms", "p99 ms", "requests/s", "tokens/s", "×"):
+    for name in (_SHARES.get(metric, metric), "MB", "p50 ms", "p99 ms", "requests/s", "tokens/s", "×"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         size = "—" if row.size_mb is None else f"{row.size_mb:.0f}"
-        few = (
-            f" (n={row.accuracy.n})" if row.accuracy and row.accuracy.n < (rows[-1].accuracy or row.accuracy).n else ""
-        )
+        few = f" (n={row.quality.n})" if row.quality and row.quality.n < (rows[-1].quality or row.quality).n else ""
         table.add_row(
-            row.name, percent(row.accuracy).split(" ")[0] + few, size, plain(row.p50_ms), plain(row.p99_ms),
+            row.name, percent(row.quality).split(" ")[0] + few, size, plain(row.p50_ms), plain(row.p99_ms),
             plain(row.requests_per_s, 0), plain(row.tokens_per_s, 0),
             "1.00" if row.ratio is None else plain(row.ratio, 2),
         )  # fmt: skip

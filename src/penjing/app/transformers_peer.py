@@ -18,7 +18,7 @@ from penjing.core.machine import usable_cores
 from penjing.core.nouns import Measurement
 from penjing.evaluate.intervals import share
 from penjing.models.checkpoint import inspect_checkpoint
-from penjing.models.loading import load_classifier, quiet_transformers
+from penjing.models.loading import load_model, quiet_transformers
 from penjing.tasks.text_classification import texts_of
 from penjing.tokens import Text
 
@@ -40,7 +40,7 @@ class TransformersPeer:
         torch.set_num_threads(usable_cores())
         self.checkpoint = checkpoint
         self._torch: Any = torch
-        self._model = load_classifier(inspect_checkpoint(checkpoint))
+        self._model = load_model(inspect_checkpoint(checkpoint))
         with quiet_transformers():
             self._tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint)
         self._max_tokens = max_tokens

@@ -27,10 +27,10 @@ from penjing.core.errors import GateRefusal
 from penjing.core.machine import describe_machine, usable_cores
 from penjing.core.progress import SILENT, Progress
 from penjing.engines import ENGINE_FILES, EngineName, open_engine
-from penjing.engines.bulk import bulk_outputs
+from penjing.engines.bulk import bulk_outputs, bulk_token_outputs
 from penjing.export.probes import write_probes
 from penjing.export.process import run_worker
-from penjing.tokens import Encoding
+from penjing.tokens import Encoding, Reads
 
 # Instructions that multiply 8-bit integers natively; without them OpenVINO's int8 is slower than its fp32.
 _NATIVE_INT8 = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
@@ -58,6 +58,7 @@ def quantise(
     calibration: Sequence[Encoding],
     *,
     recipe: QuantizeRecipe,
+    reads: Reads = "first",
     progress: Progress = SILENT,
 ) -> Quantised:
     """Write an int8 form of ``onnx`` into the directory ``target``.
@@ -67,6 +68,7 @@ def quantise(
         target: made if absent.
         calibration: texts like those to come.
         recipe: settings.
+        reads: what the head reads of each sequence.
         progress: says what was chosen and why.
 
     Raises:
@@ -74,12 +76,12 @@ def quantise(
         GateRefusal: ``measure`` found no kind that agrees well enough.
     """
     if recipe.engine == "measure":
-        return _fastest_that_agrees(onnx, target, calibration, progress)
+        return _fastest_that_agrees(onnx, target, calibration, reads=reads, progress=progress)
     if recipe.engine == "auto":
         engine, note = preferred_engine(describe_machine().instructions)
     else:
         engine, note = recipe.engine, "chosen by the recipe"
-    return Quantised(engine, make_int8(engine, onnx, target=target, calibration=calibration), note)
+    return Quantised(engine, make_int8(engine, onnx, target=target, calibration=calibration, reads=reads), note)
 
 
 def preferred_engine(instructions: Sequence[str]) -> tuple[EngineName, str]:
@@ -89,7 +91,9 @@ def preferred_engine(instructions: Sequence[str]) -> tuple[EngineName, str]:
     return "onnxruntime", "dynamic int8 in ONNX Runtime: the processor has no native 8-bit products"
 
 
-def make_int8(engine: EngineName, onnx: Path, *, target: Path, calibration: Sequence[Encoding]) -> Path:
+def make_int8(
+    engine: EngineName, onnx: Path, *, target: Path, calibration: Sequence[Encoding], reads: Reads = "first"
+) -> Path:
     """Write one kind into the directory ``target``, in a process of its own.
 
     Raises:
@@ -100,17 +104,19 @@ def make_int8(engine: EngineName, onnx: Path, *, target: Path, calibration: Sequ
     with tempfile.TemporaryDirectory() as scratch:
         texts = Path(scratch) / "calibration.npz"
         write_probes(texts, calibration)
-        run_worker("penjing.compress.worker", [engine, str(onnx), str(file), str(texts)])
+        run_worker("penjing.compress.worker", [engine, str(onnx), str(file), str(texts), reads])
     return file
 
 
-def _fastest_that_agrees(onnx: Path, target: Path, calibration: Sequence[Encoding], progress: Progress) -> Quantised:
-    reference, _ = _try("onnxruntime", onnx, calibration)
+def _fastest_that_agrees(
+    onnx: Path, target: Path, calibration: Sequence[Encoding], *, reads: Reads, progress: Progress
+) -> Quantised:
+    reference, _ = _try("onnxruntime", onnx, calibration, reads=reads)
     tried: list[tuple[float, EngineName, float]] = []
     with tempfile.TemporaryDirectory() as scratch:
         for engine in ENGINE_FILES:
-            file = make_int8(engine, onnx, target=Path(scratch) / engine, calibration=calibration)
-            labels, seconds = _try(engine, file, calibration)
+            file = make_int8(engine, onnx, target=Path(scratch) / engine, calibration=calibration, reads=reads)
+            labels, seconds = _try(engine, file, calibration, reads=reads)
             agreement = float(np.mean(labels == reference))
             tried.append((seconds, engine, agreement))
             progress.say(f"int8 in {engine}: {seconds:.2f} s for the calibration texts, agreement {agreement:.1%}")
@@ -131,16 +137,21 @@ def _fastest_that_agrees(onnx: Path, target: Path, calibration: Sequence[Encodin
     )
 
 
-def _try(engine: EngineName, file: Path, sequences: Sequence[Encoding]) -> tuple[np.ndarray, float]:
-    """Most probable label of each sequence, and the seconds for all, after a warm-up pass."""
+def _try(engine: EngineName, file: Path, sequences: Sequence[Encoding], *, reads: Reads) -> tuple[np.ndarray, float]:
+    """Most probable output of all that the head reads, and the seconds for it, after a warm-up pass."""
     opened = open_engine(engine, file, instances=usable_cores())
-    labels = np.zeros(len(sequences), np.int64)
+    labels: list[np.ndarray] = [np.zeros(0, np.int64)] * len(sequences)
     try:
         for _ in range(2):
             started = time.perf_counter()
-            for rows, outputs in bulk_outputs(opened, sequences):
-                labels[rows] = outputs.argmax(axis=1)
+            if reads == "tokens":
+                for row, logits in bulk_token_outputs(opened, sequences):
+                    labels[row] = logits.argmax(axis=1)
+            else:
+                for rows, logits in bulk_outputs(opened, sequences):
+                    for row, best in zip(rows.tolist(), logits.argmax(axis=1, keepdims=True), strict=True):
+                        labels[row] = best
             seconds = time.perf_counter() - started
     finally:
         opened.close()
-    return labels, seconds
+    return np.concatenate(labels), seconds

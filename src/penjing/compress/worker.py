@@ -11,6 +11,7 @@ from penjing.core.extras import require
 from penjing.engines.base import feed
 from penjing.engines.bulk import packed_batches
 from penjing.export.probes import read_probes
+from penjing.tokens import Reads
 
 
 def quantise_dynamic(onnx: Path, target: Path) -> None:
@@ -31,13 +32,13 @@ def quantise_dynamic(onnx: Path, target: Path) -> None:
     )
 
 
-def quantise_static(onnx: Path, target: Path, calibration: Path) -> None:
+def quantise_static(onnx: Path, target: Path, calibration: Path, *, reads: Reads) -> None:
     """NNCF's post-training quantisation of the same graph for OpenVINO."""
     nncf, openvino = require("nncf", extra="train"), require("openvino", extra="serve")
     nncf.set_log_level(logging.ERROR)
     graph = openvino.Core().read_model(str(onnx))
     names = frozenset(port.any_name for port in graph.inputs)
-    batches: list[Any] = [feed(batch, names) for batch in packed_batches(read_probes(calibration))]
+    batches: list[Any] = [feed(batch, names) for batch in packed_batches(read_probes(calibration), reads=reads)]
     model = nncf.quantize(
         graph,
         nncf.Dataset(batches),
@@ -49,10 +50,10 @@ def quantise_static(onnx: Path, target: Path, calibration: Path) -> None:
 
 
 def main() -> None:
-    """Arguments: engine, fp32 ONNX file, file to write, calibration sequences."""
+    """Arguments: engine, fp32 ONNX file, file to write, calibration sequences, what the head reads."""
     engine, (onnx, target, calibration) = sys.argv[1], (Path(text) for text in sys.argv[2:5])
     if engine == "openvino":
-        quantise_static(onnx, target, calibration)
+        quantise_static(onnx, target, calibration, reads="tokens" if sys.argv[5] == "tokens" else "first")
     else:
         quantise_dynamic(onnx, target)
 

@@ -1,7 +1,8 @@
 """Labelled text from where it lies to checked splits, and files fetched from package registries."""
 
-from penjing.data.examples import Example, Row, Split, TextExample, make_split
-from penjing.data.load import TextData, label_order, load_text_split, load_text_splits, read_texts
+from penjing.data.examples import Example, Row, Split, TaggedExample, TextExample, make_split
+from penjing.data.kinds import label_order
+from penjing.data.load import TaskData, load_split, load_splits, load_text_split, load_text_splits, read_texts
 from penjing.data.named import DATA_SETS, WEIGHTS, named_weights
 from penjing.data.packages import WheelSource, cache_dir, fetch_from_wheel, wheel_folder
 from penjing.data.recipe import DataRecipe
@@ -17,12 +18,15 @@ __all__ = [
     "Row",
     "Split",
     "SplitReport",
-    "TextData",
+    "TaggedExample",
+    "TaskData",
     "TextExample",
     "WheelSource",
     "cache_dir",
     "fetch_from_wheel",
     "label_order",
+    "load_split",
+    "load_splits",
     "load_text_split",
     "load_text_splits",
     "make_split",

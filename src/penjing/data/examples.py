@@ -1,8 +1,8 @@
 """The nouns of data: a raw row, an example of a task, a split of examples.
 
 Readers give rows and know no task; each task maps rows to its own kind of example. A new task
-adds an example type beside :class:`TextExample` and a mapping like ``text.py``; readers, splits
-and digests serve it unchanged.
+adds an example type beside these, a mapping like ``text.py``, and a line in ``kinds.py``; readers,
+splits and digests serve it unchanged.
 
 Promise: an example always knows where it came from, and a split's digest depends on the content
 and order of its examples and on nothing else (not on paths, formats or machines).
@@ -38,6 +38,18 @@ class Example(Protocol):
     def origin(self) -> str:
         """Where it came from, as ``file:line``."""
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts that it is about: what makes two examples the same."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every label it carries, repeats included."""
+
+    @property
+    def stratum(self) -> str:
+        """The group that shares are kept of when rows are held out; empty where there are no groups."""
+
     def content(self) -> list[object]:
         """What it says, as JSON data, without its origin."""
 
@@ -58,12 +70,64 @@ class TextExample:
     origin: str
     pair: str | None = None
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """See :class:`Example`."""
+        return (self.text,) if self.pair is None else (self.text, self.pair)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """See :class:`Example`."""
+        return () if self.label is None else (self.label,)
+
+    @property
+    def stratum(self) -> str:
+        """See :class:`Example`."""
+        return str(self.label)
+
     def content(self) -> list[object]:
         """Text, pair and label."""
         return [self.text, self.pair, self.label]
 
 
+@dataclass(frozen=True, slots=True)
+class TaggedExample:
+    """A text, its words, and the entities in it.
+
+    Attributes:
+        text: never blank once loaded.
+        words: (begin, end) of each word, in characters of ``text``, ascending and apart.
+        entities: (first word, word after the last, label) of each, ascending and apart.
+        origin: ``file:line``.
+    """
+
+    text: str
+    words: tuple[tuple[int, int], ...]
+    entities: tuple[tuple[int, int, str], ...]
+    origin: str
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """See :class:`Example`."""
+        return (self.text,)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """See :class:`Example`."""
+        return tuple(label for _, _, label in self.entities)
+
+    @property
+    def stratum(self) -> str:
+        """See :class:`Example`."""
+        return ""
+
+    def content(self) -> list[object]:
+        """Text, words and entities."""
+        return [self.text, [list(word) for word in self.words], [list(one) for one in self.entities]]
+
+
 E = TypeVar("E", bound=Example, covariant=True)
+Kind = TypeVar("Kind", bound=Example)
 
 
 @dataclass(frozen=True, slots=True)

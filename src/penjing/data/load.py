@@ -1,4 +1,4 @@
-"""Labelled text from a recipe to splits that can be trained and judged on, with a report.
+"""Labelled examples of a task, from a recipe to splits that can be trained and judged on, with a report.
 
 Order of work: read and check every row; hold out what has no source of its own; settle texts
 that are in two splits; check labels; limit. Promises: the same recipe, files and seed give the
@@ -9,24 +9,27 @@ out without being counted in the report.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic
 
 from penjing.core.errors import DataError
-from penjing.data.examples import Split, TextExample, make_split
+from penjing.core.nouns import Task
+from penjing.data.examples import Kind, Split, TextExample, make_split
+from penjing.data.kinds import labels_in, taking
 from penjing.data.overlap import Keyed, settle_leaks, with_keys
 from penjing.data.recipe import DataRecipe
 from penjing.data.report import DataReport, SplitReport, count_labels, count_replaced, measure_lengths
 from penjing.data.sampling import ROLES, hold_out, limit_rows
 from penjing.data.sources import own_splits, read_rows
-from penjing.data.text import Intake, take_text_rows, unlabelled_texts
+from penjing.data.text import Intake, unlabelled_texts
 
 _SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
-class TextData:
-    """Splits for text classification.
+class TaskData(Generic[Kind]):
+    """Splits for a task.
 
     Attributes:
         train, test: never empty.
@@ -35,18 +38,24 @@ class TextData:
         report: what was found and done.
     """
 
-    train: Split[TextExample]
-    validation: Split[TextExample] | None
-    test: Split[TextExample]
+    train: Split[Kind]
+    validation: Split[Kind] | None
+    test: Split[Kind]
     labels: tuple[str, ...]
     report: DataReport
 
 
-def load_text_splits(recipe: DataRecipe, seed: int = 0) -> TextData:
-    """Read, check and split labelled text.
+def load_text_splits(recipe: DataRecipe, seed: int = 0) -> TaskData[TextExample]:
+    """Splits for text classification. See :func:`load_splits`."""
+    return load_splits(recipe, Task.TEXT_CLASSIFICATION, seed=seed)
+
+
+def load_splits(recipe: DataRecipe, task: Task, *, seed: int = 0) -> TaskData[Any]:
+    """Read, check and split labelled examples of a task.
 
     Args:
         recipe: sources, columns and policies.
+        task: what they are for.
         seed: non-negative; decides what is held out and what a limit keeps.
 
     Raises:
@@ -55,12 +64,12 @@ def load_text_splits(recipe: DataRecipe, seed: int = 0) -> TextData:
         ResourceError: a package, the network or a registry is needed and missing.
     """
     sources = _sources(recipe)
-    intakes = {role: _take(source, role, recipe) for role, source in sources.items()}
+    intakes = {role: _take(source, role, recipe, task) for role, source in sources.items()}
     parts = {role: with_keys(intake.examples) for role, intake in intakes.items()}
     notes = hold_out(parts, recipe, seed)
     leaks = settle_leaks(parts, recipe.on_leak)
-    _require_two_labels(parts["train"].examples, recipe.train)
-    labels = label_order(example.label for example in parts["train"].examples)
+    taking(task).check(parts["train"].examples, recipe.train)
+    labels = labels_in(parts["train"].examples)
     unseen = _settle_unseen(parts, labels, drop=recipe.on_unseen_label == "drop")
     notes += limit_rows(parts, recipe, seed)
     splits = {
@@ -70,17 +79,25 @@ def load_text_splits(recipe: DataRecipe, seed: int = 0) -> TextData:
         _describe(splits[role], parts[role], intakes.get(role), labels, unseen=unseen.get(role, 0)) for role in splits
     )
     report = DataReport(splits=described, leaks=tuple(leaks), notes=tuple(notes))
-    return TextData(splits["train"], splits.get("validation"), splits["test"], labels, report)
+    return TaskData(splits["train"], splits.get("validation"), splits["test"], labels, report)
 
 
 def load_text_split(
     source: str, labels: Sequence[str], *, recipe: DataRecipe | None = None, seed: int = 0
 ) -> Split[TextExample]:
+    """A source for text classification on its own. See :func:`load_split`."""
+    return load_split(source, labels, task=Task.TEXT_CLASSIFICATION, recipe=recipe, seed=seed)
+
+
+def load_split(
+    source: str, labels: Sequence[str], *, task: Task, recipe: DataRecipe | None = None, seed: int = 0
+) -> Split[Any]:
     """One labelled source on its own, to judge a model that knows ``labels`` already.
 
     Args:
         source: as in a recipe; a source that carries splits gives its ``test``.
         labels: the model's; other labels are an error, or left out where the recipe says so.
+        task: what the examples are for.
         recipe: columns, encodings and policies; its own sources are not read.
         seed: non-negative; decides what ``limit_eval_rows`` keeps.
 
@@ -88,7 +105,7 @@ def load_text_split(
         DataError, UsageError, ResourceError: as :func:`load_text_splits`.
     """
     recipe = recipe or DataRecipe(train=source)
-    parts = {"test": with_keys(_take(source, "test", recipe).examples)}
+    parts = {"test": with_keys(_take(source, "test", recipe, task).examples)}
     _settle_unseen(parts, labels, drop=recipe.on_unseen_label == "drop")
     limit_rows(parts, recipe, seed)
     return make_split("test", source, parts["test"].examples)
@@ -102,13 +119,6 @@ def read_texts(source: str, recipe: DataRecipe | None = None) -> Iterator[TextEx
     """
     recipe = recipe or DataRecipe(train=source)
     return unlabelled_texts(read_rows(source, "test", recipe.reading), source, recipe)
-
-
-def label_order(labels: Iterable[str | None]) -> tuple[str, ...]:
-    """Distinct labels: by number if all are whole numbers, else by code point."""
-    names = sorted({label for label in labels if label is not None})
-    whole = all(name.removeprefix("-").isdecimal() for name in names)
-    return tuple(sorted(names, key=int) if whole else names)
 
 
 def _sources(recipe: DataRecipe) -> dict[str, str]:
@@ -128,28 +138,20 @@ def _carried(recipe: DataRecipe, own: frozenset[str]) -> str | None:
     return recipe.train if recipe.validation_fraction is None and "validation" in own else None
 
 
-def _take(source: str, role: str, recipe: DataRecipe) -> Intake:
-    return take_text_rows(read_rows(source, role, recipe.reading), source, recipe)
+def _take(source: str, role: str, recipe: DataRecipe, task: Task) -> Intake[Any]:
+    return taking(task).take(read_rows(source, role, recipe.reading), source, recipe)
 
 
-def _require_two_labels(examples: Sequence[TextExample], source: str) -> None:
-    labels = {example.label for example in examples}
-    if len(labels) < 2:
-        raise DataError(
-            f"every row of {source} has the label {next(iter(labels))!r}",
-            expected="at least two labels",
-            do="Check that label: names the right column and that the file is not cut off or sorted into parts.",
-        )
-
-
-def _settle_unseen(parts: dict[str, Keyed], labels: Sequence[str], *, drop: bool) -> dict[str, int]:
+def _settle_unseen(parts: dict[str, Keyed[Any]], labels: Sequence[str], *, drop: bool) -> dict[str, int]:
     """Rows with labels that a model of ``labels`` cannot give: refused or left out. Returns how many by role."""
     known, dropped = frozenset(labels), {}
     for role in parts:
-        strange = Counter(example.label for example in parts[role].examples if example.label not in known)
+        examples = parts[role].examples
+        strange = Counter(label for example in examples for label in set(example.labels) - known)
         if not strange:
             continue
-        if not drop or strange.total() == len(parts[role].examples):
+        kept = [index for index, example in enumerate(examples) if known.issuperset(example.labels)]
+        if not drop or not kept:
             shown = ", ".join(f"{label!r} ({rows} rows)" for label, rows in strange.most_common(_SHOWN))
             more = f" and {len(strange) - _SHOWN} more" if len(strange) > _SHOWN else ""
             raise DataError(
@@ -157,16 +159,16 @@ def _settle_unseen(parts: dict[str, Keyed], labels: Sequence[str], *, drop: bool
                 expected=f"labels among {', '.join(map(repr, labels[:_SHOWN]))}{' …' if len(labels) > _SHOWN else ''}",
                 do="Correct the labels, or set on_unseen_label: drop to leave those rows out.",
             )
-        parts[role] = parts[role].at(i for i, example in enumerate(parts[role].examples) if example.label in known)
-        dropped[role] = strange.total()
+        parts[role] = parts[role].at(kept)
+        dropped[role] = len(examples) - len(kept)
     return dropped
 
 
 def _describe(
-    split: Split[TextExample], part: Keyed, intake: Intake | None, labels: Sequence[str], *, unseen: int
+    split: Split[Any], part: Keyed[Any], intake: Intake[Any] | None, labels: Sequence[str], *, unseen: int
 ) -> SplitReport:
     groups = part.same_text()
-    conflicts = [group[0] for group in groups if len({part.examples[index].label for index in group}) > 1]
+    conflicts = [group[0] for group in groups if len({part.examples[index].labels for index in group}) > 1]
     return SplitReport(
         name=split.name,
         source=split.source,
@@ -176,6 +178,7 @@ def _describe(
         characters=measure_lengths(split.examples),
         blank_dropped=len(intake.blank) if intake else 0,
         unlabelled_dropped=len(intake.unlabelled) if intake else 0,
+        misaligned_dropped=len(intake.misaligned) if intake else 0,
         unseen_dropped=unseen,
         repeats=len(part.keys) - len(groups),
         conflicts=len(conflicts),

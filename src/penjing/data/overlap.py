@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal
 
 from penjing.core.errors import DataError
-from penjing.data.examples import TextExample
+from penjing.data.examples import Example, Kind
 from penjing.data.report import Leak
 
 Key = bytes
@@ -23,13 +23,13 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Keyed:
+class Keyed(Generic[Kind]):
     """Examples and, in parallel, the key of each one's text."""
 
-    examples: list[TextExample]
+    examples: list[Kind]
     keys: list[Key]
 
-    def at(self, indices: Iterable[int]) -> Keyed:
+    def at(self, indices: Iterable[int]) -> Keyed[Kind]:
         """The chosen ones, in the order given."""
         chosen = list(indices)
         return Keyed([self.examples[i] for i in chosen], [self.keys[i] for i in chosen])
@@ -42,19 +42,18 @@ class Keyed:
         return list(groups.values())
 
 
-def with_keys(examples: list[TextExample]) -> Keyed:
+def with_keys(examples: list[Kind]) -> Keyed[Kind]:
     """Compute the keys."""
     return Keyed(examples, [text_key(example) for example in examples])
 
 
-def text_key(example: TextExample) -> Key:
+def text_key(example: Example) -> Key:
     """16 bytes that are equal for the same text."""
-    parts = (example.text,) if example.pair is None else (example.text, example.pair)
-    folded = "\0".join(" ".join(part.casefold().split()) for part in parts)
+    folded = "\0".join(" ".join(part.casefold().split()) for part in example.texts)
     return hashlib.blake2b(folded.encode(), digest_size=16).digest()
 
 
-def settle_leaks(parts: dict[str, Keyed], policy: Literal["drop", "error", "report"]) -> list[Leak]:
+def settle_leaks(parts: dict[str, Keyed[Kind]], policy: Literal["drop", "error", "report"]) -> list[Leak]:
     """Find texts that are in two splits and do what the policy says, in ``parts`` itself.
 
     Raises:
@@ -71,7 +70,7 @@ def settle_leaks(parts: dict[str, Keyed], policy: Literal["drop", "error", "repo
     return leaks
 
 
-def _settle(parts: dict[str, Keyed], loser: str, keeper: str, *, drop: bool) -> Leak:
+def _settle(parts: dict[str, Keyed[Kind]], loser: str, keeper: str, *, drop: bool) -> Leak:
     part, taken = parts[loser], frozenset(parts[keeper].keys)
     shared = [index for index, key in enumerate(part.keys) if key in taken]
     first = tuple(part.examples[index].origin for index in shared[:_SHOWN])

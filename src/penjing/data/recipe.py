@@ -18,8 +18,8 @@ Source = Annotated[str, Field(min_length=1)]
 class DataRecipe(Frozen):
     """Where labelled text comes from and what to do with what is wrong in it.
 
-    A source is a file (``.csv .tsv .tab .jsonl .ndjson .json``, each also with ``.gz``;
-    ``.parquet .arrow .feather``), a folder with one subfolder of texts a label, a named data set
+    A source is a file (``.csv .tsv .tab .jsonl .ndjson .json .conll .iob .bio``, each also with
+    ``.gz``; ``.parquet .arrow .feather``), a folder with one subfolder of texts a label, a named data set
     (``20newsgroups``, ``reuters-r8``, ``reuters-r52``), ``hf:name[:config][?split=…&revision=…]``
     or ``sklearn:20newsgroups[?remove=headers,footers,quotes]``.
 
@@ -29,7 +29,9 @@ class DataRecipe(Frozen):
             ``test_fraction`` of the training rows is held out.
         validation: source of the validation rows. None: the one ``train`` itself carries unless
             ``validation_fraction`` is given.
+        format: of files whose suffix does not say it; None goes by the suffix.
         text, label, pair: column names; None looks for the usual ones.
+        words, tags: columns with a list of words and one of their tags; None looks for the usual ones.
         columns: names for the columns of a CSV or TSV file that has no header line.
         encoding: of text files; None is UTF-8, or UTF-16 or UTF-32 where a byte order mark says so.
         encoding_errors: ``replace`` puts U+FFFD for undecodable bytes and counts the texts.
@@ -39,6 +41,8 @@ class DataRecipe(Frozen):
         validation_fraction: share of the distinct training texts held out for validation; None is none.
         limit_train_rows: at most this many training rows, by seed, each label by its share.
         limit_eval_rows: the same for validation and for test, each.
+        on_misaligned: entities that begin or end inside a word, or overlap: ``widen`` takes whole words and
+            the longest of those that overlap, ``drop`` leaves the row out.
         on_empty: rows whose text is blank.
         on_unlabelled: rows without a label.
         on_unseen_label: evaluation rows whose label no training row has.
@@ -49,9 +53,12 @@ class DataRecipe(Frozen):
     train: Source
     test: Source | None = None
     validation: Source | None = None
+    format: Literal["csv", "tsv", "orange", "jsonl", "json", "conll", "parquet", "arrow"] | None = None
     text: str | None = None
     label: str | None = None
     pair: str | None = None
+    words: str | None = None
+    tags: str | None = None
     columns: tuple[str, ...] | None = None
     encoding: str | None = None
     encoding_errors: Literal["error", "replace"] = "error"
@@ -61,6 +68,7 @@ class DataRecipe(Frozen):
     validation_fraction: Fraction | None = None
     limit_train_rows: Rows | None = None
     limit_eval_rows: Rows | None = None
+    on_misaligned: Literal["error", "widen", "drop"] = "error"
     on_empty: Literal["drop", "error"] = "drop"
     on_unlabelled: Literal["drop", "error"] = "error"
     on_unseen_label: Literal["drop", "error"] = "error"
@@ -106,4 +114,5 @@ class DataRecipe(Frozen):
             delimiter=self.delimiter,
             quoted=self.quotes == "double",
             columns=self.columns,
+            format=self.format,
         )

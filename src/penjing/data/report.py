@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from penjing.core.nouns import Frozen
-from penjing.data.examples import TextExample
+from penjing.data.examples import Example
 
 REPLACEMENT = "\ufffd"
 _IMBALANCE = 10
@@ -48,8 +48,9 @@ class SplitReport(Frozen):
 
     Attributes:
         rows: examples that are used.
-        labels: label → rows.
-        blank_dropped, unlabelled_dropped, unseen_dropped: rows left out of the source, and why.
+        labels: label → how often it is given: rows for classification, entities for tagging.
+        blank_dropped, unlabelled_dropped, misaligned_dropped, unseen_dropped: rows left out of the
+            source, and why.
         repeats: rows whose text stands earlier in the split.
         conflicts: texts that stand under more than one label.
         first_conflicts: origins of a few of them.
@@ -64,6 +65,7 @@ class SplitReport(Frozen):
     characters: Lengths
     blank_dropped: int = 0
     unlabelled_dropped: int = 0
+    misaligned_dropped: int = 0
     unseen_dropped: int = 0
     repeats: int = 0
     conflicts: int = 0
@@ -71,10 +73,10 @@ class SplitReport(Frozen):
     replaced: int = 0
 
     def __str__(self) -> str:
-        sizes = sorted(self.labels.values())
+        sizes = sorted(self.labels.values()) or [0]
         spread = f"{sizes[0]:,}" if sizes[0] == sizes[-1] else f"{sizes[0]:,}–{sizes[-1]:,}"
         return (
-            f"{self.name:<10} {self.rows:>8,} rows · {len(sizes)} labels of {spread} rows"
+            f"{self.name:<10} {self.rows:>8,} rows · {len(self.labels)} labels, each {spread} times"
             f" · {self.characters.p50:,} characters (median; 95 % ≤ {self.characters.p95:,})"
         )
 
@@ -83,6 +85,7 @@ class SplitReport(Frozen):
         for count, what in (
             (self.blank_dropped, "left out for a blank text"),
             (self.unlabelled_dropped, "left out for want of a label"),
+            (self.misaligned_dropped, "left out for an entity that does not fit its words"),
             (self.unseen_dropped, "left out for a label that train lacks"),
             (self.repeats, "with the text of an earlier row"),
             (self.replaced, "with undecodable bytes, shown as U+FFFD"),
@@ -92,9 +95,9 @@ class SplitReport(Frozen):
         if self.conflicts:
             yield f"{self.name}: texts under several labels: {self.conflicts:,}, such as {self.first_conflicts[0]}"
         sizes = sorted(self.labels.values())
-        if sizes[-1] > _IMBALANCE * sizes[0]:
+        if sizes and sizes[-1] > _IMBALANCE * sizes[0]:
             rarest = min(self.labels, key=lambda label: (self.labels[label], label))
-            yield f"{self.name}: labels are uneven; {rarest!r} has {sizes[0]:,} of {_rows(self.rows)}"
+            yield f"{self.name}: labels are uneven; {rarest!r} is given {sizes[0]:,} times of {sum(sizes):,}"
 
 
 class DataReport(Frozen):
@@ -120,22 +123,22 @@ class DataReport(Frozen):
             yield from split.remarks()
 
 
-def measure_lengths(examples: Sequence[TextExample]) -> Lengths:
+def measure_lengths(examples: Sequence[Example]) -> Lengths:
     """Percentiles over at least one example."""
-    sizes = np.array([len(example.text) + len(example.pair or "") for example in examples])
+    sizes = np.array([sum(map(len, example.texts)) for example in examples])
     p5, p50, p95, p99 = (int(value) for value in np.percentile(sizes, (5, 50, 95, 99)).round())
     return Lengths(p5=p5, p50=p50, p95=p95, p99=p99, longest=int(sizes.max()))
 
 
-def count_labels(examples: Sequence[TextExample], order: Sequence[str]) -> dict[str, int]:
-    """Label → rows, in ``order``, without labels that have none."""
-    counts = Counter(example.label for example in examples)
+def count_labels(examples: Sequence[Example], order: Sequence[str]) -> dict[str, int]:
+    """Label → how often it is given, in ``order``, without labels that are not."""
+    counts = Counter(label for example in examples for label in example.labels)
     return {label: counts[label] for label in order if counts[label]}
 
 
-def count_replaced(examples: Sequence[TextExample]) -> int:
-    """Texts that hold U+FFFD."""
-    return sum(REPLACEMENT in example.text or REPLACEMENT in (example.pair or "") for example in examples)
+def count_replaced(examples: Sequence[Example]) -> int:
+    """Examples with U+FFFD in a text."""
+    return sum(any(REPLACEMENT in text for text in example.texts) for example in examples)
 
 
 def _rows(count: int) -> str:

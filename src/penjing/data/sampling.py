@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.core.errors import DataError
+from penjing.data.examples import Kind
 from penjing.data.overlap import Keyed
 from penjing.data.recipe import DataRecipe
 
@@ -19,7 +20,7 @@ ROLES = ("train", "validation", "test")
 Ints = npt.NDArray[np.int64]
 
 
-def hold_out(parts: dict[str, Keyed], recipe: DataRecipe, seed: int) -> list[str]:
+def hold_out(parts: dict[str, Keyed[Kind]], recipe: DataRecipe, seed: int) -> list[str]:
     """Take test and validation out of ``parts["train"]`` where they are wanted and have no source.
 
     Rows with the same text go to the same side.
@@ -36,7 +37,7 @@ def hold_out(parts: dict[str, Keyed], recipe: DataRecipe, seed: int) -> list[str
             continue
         train = parts["train"]
         groups = train.same_text()
-        labels = [str(train.examples[group[0]].label) for group in groups]
+        labels = [train.examples[group[0]].stratum for group in groups]
         held = stratified_choice(labels, max(1, round(fraction * len(groups))), seed=_stream(seed, role), spare=True)
         if not held:
             raise _too_few(recipe.train, len(groups), role)
@@ -47,7 +48,7 @@ def hold_out(parts: dict[str, Keyed], recipe: DataRecipe, seed: int) -> list[str
     return notes
 
 
-def limit_rows(parts: dict[str, Keyed], recipe: DataRecipe, seed: int) -> list[str]:
+def limit_rows(parts: dict[str, Keyed[Kind]], recipe: DataRecipe, seed: int) -> list[str]:
     """Cut ``parts`` to the recipe's limits.
 
     Returns:
@@ -59,7 +60,7 @@ def limit_rows(parts: dict[str, Keyed], recipe: DataRecipe, seed: int) -> list[s
     notes = []
     for role, part in list(parts.items()):
         limit = recipe.limit_train_rows if role == "train" else recipe.limit_eval_rows
-        labels = [str(example.label) for example in part.examples]
+        labels = [example.stratum for example in part.examples]
         if limit is None or limit >= len(labels):
             continue
         if role == "train" and limit < (kinds := len(set(labels))):

@@ -14,6 +14,7 @@ from penjing.core.errors import DataError, UsageError
 from penjing.data.examples import Row
 from penjing.data.named import DATA_SETS, named_file
 from penjing.data.readers.columnar import read_arrow, read_parquet
+from penjing.data.readers.conll import read_conll
 from penjing.data.readers.delimited import read_csv, read_tsv
 from penjing.data.readers.folder import read_folder
 from penjing.data.readers.hub import hub_splits, read_hub
@@ -29,6 +30,20 @@ _TEXT_READERS: dict[str, Reader] = {
     ".jsonl": read_json_lines,
     ".ndjson": read_json_lines,
     ".json": read_json,
+    ".conll": read_conll,
+    ".iob": read_conll,
+    ".bio": read_conll,
+}
+# What a recipe may call a format by, where the suffix does not say it.
+FORMATS: dict[str, Reader] = {
+    "csv": read_csv,
+    "tsv": read_tsv,
+    "orange": read_orange,
+    "jsonl": read_json_lines,
+    "json": read_json,
+    "conll": read_conll,
+    "parquet": read_parquet,
+    "arrow": read_arrow,
 }
 READERS: dict[str, Reader] = {
     **_TEXT_READERS,
@@ -61,7 +76,8 @@ def read_rows(source: str, role: str, options: ReadOptions) -> Iterator[Row]:
     if source.startswith("sklearn:"):
         return read_newsgroups(subset=_newsgroups_subset(source, role), remove=_removed(source))
     path = Path(source).expanduser()
-    return _reader_for(path)(path, options)
+    reader = FORMATS[options.format] if options.format and not path.is_dir() else _reader_for(path)
+    return reader(path, options)
 
 
 def own_splits(source: str) -> frozenset[str]:

@@ -8,37 +8,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Generic
 
 from penjing.core.errors import DataError
 from penjing.data.columns import TextColumns, choose_text_columns, choose_texts
-from penjing.data.examples import Row, TextExample
+from penjing.data.examples import Kind, Row, TextExample
 from penjing.data.recipe import DataRecipe
 
 _SHOWN = 5
 
 
 @dataclass(slots=True)
-class Intake:
+class Intake(Generic[Kind]):
     """What came in from one source.
 
     Attributes:
         examples: the usable rows.
-        blank, unlabelled: origins of rows left out.
+        blank, unlabelled, misaligned: origins of rows left out.
     """
 
-    examples: list[TextExample] = field(default_factory=list)
+    examples: list[Kind] = field(default_factory=list)
     blank: list[str] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
+    misaligned: list[str] = field(default_factory=list)
+
+    def refuse_blank(self, source: str, recipe: DataRecipe) -> None:
+        """Raise DataError if there are blank texts and the recipe does not leave them out."""
+        if recipe.on_empty == "error":
+            _refuse(self.blank, source, "with a blank text", "on_empty: drop")
 
 
-def take_text_rows(rows: Iterator[Row], source: str, recipe: DataRecipe) -> Intake:
+def take_text_rows(rows: Iterator[Row], source: str, recipe: DataRecipe) -> Intake[TextExample]:
     """Read every row into an example, or note why not.
 
     Raises:
         DataError: no rows, columns that cannot be settled, values that are not text, or rows
             left out where the recipe says that is an error.
     """
-    intake = Intake()
+    intake: Intake[TextExample] = Intake()
     columns: TextColumns | None = None
     for row in rows:
         columns = columns or choose_text_columns(
@@ -47,8 +54,7 @@ def take_text_rows(rows: Iterator[Row], source: str, recipe: DataRecipe) -> Inta
         _take(row, columns, intake)
     if columns is None:
         raise DataError(f"{source} has no rows", expected="labelled texts below the header")
-    if recipe.on_empty == "error":
-        _refuse(intake.blank, source, "with a blank text", "on_empty: drop")
+    intake.refuse_blank(source, recipe)
     if recipe.on_unlabelled == "error":
         _refuse(intake.unlabelled, source, "without a label", "on_unlabelled: drop")
     if not intake.examples:
@@ -69,7 +75,7 @@ def unlabelled_texts(rows: Iterator[Row], source: str, recipe: DataRecipe) -> It
         yield TextExample(text_value(row, columns[0]), None, row.origin, pair)
 
 
-def _take(row: Row, columns: TextColumns, intake: Intake) -> None:
+def _take(row: Row, columns: TextColumns, intake: Intake[TextExample]) -> None:
     text = text_value(row, columns.text)
     pair = text_value(row, columns.pair) if columns.pair else None
     label = label_value(row, columns.label)

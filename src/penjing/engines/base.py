@@ -1,7 +1,8 @@
 """The engine protocol, and what every engine does with the graph it runs.
 
-An engine turns a :class:`~penjing.tokens.PackedBatch` into one row of outputs a sequence. It is
-opened from a file that :mod:`penjing.export` wrote; all engines read the same five inputs.
+An engine turns a :class:`~penjing.tokens.PackedBatch` into rows of outputs: one a sequence, or one a
+token, as the batch says. It is opened from a file that :mod:`penjing.export` wrote; all engines read
+the same five inputs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from penjing.tokens import PackedBatch
 
 Precision = Literal["fp32", "bf16", "int8"]
 # What an exported graph may take (an exporter drops what a family does not use), and what it gives.
-INPUTS = ("input_ids", "position_ids", "segment_ids", "token_type_ids", "first")
+INPUTS = ("input_ids", "position_ids", "segment_ids", "token_type_ids", "cells")
 OUTPUT = "logits"
 
 
@@ -34,7 +35,7 @@ class Engine(Protocol):
     instances: int
 
     def run(self, batch: PackedBatch) -> npt.NDArray[np.float32]:
-        """Outputs (sequences, outputs), float32, in the batch's own order.
+        """Outputs (cells, outputs), float32: a row for each of ``batch.cells``, in their order.
 
         Raises:
             NotReadyError: the engine is closed.
@@ -47,18 +48,18 @@ class Engine(Protocol):
 def feed(batch: PackedBatch, names: Collection[str]) -> dict[str, npt.NDArray[np.int64]]:
     """The inputs ``names`` of an exported graph.
 
-    ``first`` is padded to a power of two: fewer shapes to prepare.
+    ``cells`` is padded to a power of two: fewer shapes to prepare.
     """
-    wanted = 1 << max(0, len(batch.first) - 1).bit_length()
-    first = np.zeros(wanted, np.int64)
-    first[: len(batch.first)] = batch.first
-    arrays = (batch.input_ids, batch.position_ids, batch.segment_ids, batch.token_type_ids, first)
+    read = batch.cells
+    cells = np.zeros(1 << max(0, len(read) - 1).bit_length(), np.int64)
+    cells[: len(read)] = read
+    arrays = (batch.input_ids, batch.position_ids, batch.segment_ids, batch.token_type_ids, cells)
     return {name: array for name, array in zip(INPUTS, arrays, strict=True) if name in names}
 
 
 def refuse_foreign(file: Path, *, inputs: Collection[str], outputs: Collection[str]) -> None:
     """Raise CorruptBundleError unless the graph in ``file`` takes and gives what our exporter writes."""
-    if OUTPUT in outputs and "first" in inputs and set(inputs) <= set(INPUTS):
+    if OUTPUT in outputs and "cells" in inputs and set(inputs) <= set(INPUTS):
         return
     raise CorruptBundleError(
         f"{file} takes {', '.join(sorted(inputs)) or 'nothing'} and gives {', '.join(sorted(outputs)) or 'nothing'}",

@@ -11,17 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.engines.base import Engine
-from penjing.tokens import Encoding, PackedBatch, pack_rows, pack_sequences, row_width
+from penjing.tokens import Encoding, PackedBatch, Reads, pack_rows, pack_sequences, row_width
 
 # Sequences planned together: enough choice to fill rows well, few enough to stay small in memory.
 _WINDOW = 2048
 # Tokens a call: past this, larger calls gain no throughput on a CPU core.
 BATCH_TOKENS = 512
 
-Answers = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
+Floats = npt.NDArray[np.float32]
+Answers = tuple[npt.NDArray[np.int64], Floats]
 
 
-def packed_batches(sequences: Sequence[Encoding], *, batch_tokens: int = BATCH_TOKENS) -> Iterator[PackedBatch]:
+def packed_batches(
+    sequences: Sequence[Encoding], *, batch_tokens: int = BATCH_TOKENS, reads: Reads = "first"
+) -> Iterator[PackedBatch]:
     """Pack a long list window by window. ``order`` of each batch indexes ``sequences``."""
     for start in range(0, len(sequences), _WINDOW):
         window = sequences[start : start + _WINDOW]
@@ -30,24 +33,40 @@ def packed_batches(sequences: Sequence[Encoding], *, batch_tokens: int = BATCH_T
         rows = pack_rows(lengths, width)
         step = max(1, batch_tokens // width)
         for at in range(0, len(rows), step):
-            yield pack_sequences(window, width=width, rows=rows[at : at + step]).shifted(start)
+            yield pack_sequences(window, width=width, rows=rows[at : at + step], reads=reads).shifted(start)
 
 
 def bulk_outputs(
     engine: Engine, sequences: Sequence[Encoding], *, batch_tokens: int = BATCH_TOKENS
 ) -> Iterator[Answers]:
-    """Outputs of all sequences, batch by batch, in no particular order of sequences.
+    """Outputs of all sequences, one row each, batch by batch, in no particular order of sequences.
 
     Yields:
         (indices int64 (n,), outputs float32 (n, outputs)): which sequences, and their outputs.
     """
+    for batch, outputs in _run_all(engine, packed_batches(sequences, batch_tokens=batch_tokens)):
+        yield batch.order, outputs
 
-    def run(batch: PackedBatch) -> Answers:
-        return batch.order, engine.run(batch)
 
-    batches = packed_batches(sequences, batch_tokens=batch_tokens)
+def bulk_token_outputs(
+    engine: Engine, sequences: Sequence[Encoding], *, batch_tokens: int = BATCH_TOKENS
+) -> Iterator[tuple[int, Floats]]:
+    """Outputs of every token of all sequences, in no particular order of sequences.
+
+    Yields:
+        (index, outputs float32 (tokens, outputs)): which sequence, and its outputs.
+    """
+    batches = packed_batches(sequences, batch_tokens=batch_tokens, reads="tokens")
+    for batch, outputs in _run_all(engine, batches):
+        yield from zip(batch.order.tolist(), batch.by_sequence(outputs), strict=True)
+
+
+def _run_all(engine: Engine, batches: Iterator[PackedBatch]) -> Iterator[tuple[PackedBatch, Floats]]:
+    def run(batch: PackedBatch) -> tuple[PackedBatch, Floats]:
+        return batch, engine.run(batch)
+
     with ThreadPoolExecutor(engine.instances) as pool:
-        waiting: deque[Future[Answers]] = deque(
+        waiting: deque[Future[tuple[PackedBatch, Floats]]] = deque(
             pool.submit(run, batch) for batch in islice(batches, 2 * engine.instances)
         )
         while waiting:

@@ -43,7 +43,7 @@ class OnnxRuntimeEngine:
         if session is None:
             raise closed(self.name)
         (outputs,) = session.run([OUTPUT], feed(batch, self._inputs))
-        answers: npt.NDArray[np.float32] = np.asarray(outputs, np.float32)[: len(batch.first)]
+        answers: npt.NDArray[np.float32] = np.asarray(outputs, np.float32)[: len(batch.cells)]
         return answers
 
     def close(self) -> None:

@@ -71,7 +71,7 @@ class OpenVinoEngine:
             free.put(None)  # these streams are of a model that was replaced; others may wait for them too
         try:
             result = request.infer(inputs, share_inputs=True)
-            outputs = np.array(result[OUTPUT], np.float32)[: len(batch.first)]
+            outputs = np.array(result[OUTPUT], np.float32)[: len(batch.cells)]
         except BaseException:
             self._renew(free, request)
             raise

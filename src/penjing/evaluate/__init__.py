@@ -4,21 +4,25 @@ from penjing.evaluate.calibration import ReliabilityBin
 from penjing.evaluate.classification import ClassificationResult, ClassificationScore
 from penjing.evaluate.confusion import ClassFigures, ConfusedPair
 from penjing.evaluate.content import (
+    Change,
     Comparison,
     DataReport,
     Headline,
     LearningCurve,
+    Quality,
     ReportContent,
     SystemRow,
     TrainPoint,
     ValidationPoint,
 )
+from penjing.evaluate.entities import EntityChange, EntityComparison, EntityResult, EntityScore
 from penjing.evaluate.gate import Gate, GateRule, Reason, Verdict
 from penjing.evaluate.paired import ClassChange, PairedComparison, PairedResult
 from penjing.evaluate.report import render_report, write_report
 from penjing.evaluate.speed import Round, ratio_over_rounds, summarise_latencies, summarise_rounds
 
 __all__ = [
+    "Change",
     "ClassChange",
     "ClassFigures",
     "ClassificationResult",
@@ -26,12 +30,17 @@ __all__ = [
     "Comparison",
     "ConfusedPair",
     "DataReport",
+    "EntityChange",
+    "EntityComparison",
+    "EntityResult",
+    "EntityScore",
     "Gate",
     "GateRule",
     "Headline",
     "LearningCurve",
     "PairedComparison",
     "PairedResult",
+    "Quality",
     "Reason",
     "ReliabilityBin",
     "ReportContent",

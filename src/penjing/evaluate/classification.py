@@ -8,6 +8,7 @@ Trade: what needs all logits at once (ranking metrics, AUC) is not offered.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,7 @@ class ClassificationResult(Frozen):
         reliability: the calibration curve.
     """
 
+    kind: Literal["classes"] = "classes"
     labels: tuple[str, ...]
     n: int
     ties: int
@@ -44,6 +46,11 @@ class ClassificationResult(Frozen):
     confusion: tuple[tuple[int, ...], ...]
     confused: tuple[ConfusedPair, ...]
     reliability: tuple[ReliabilityBin, ...]
+
+    @property
+    def headlines(self) -> tuple[str, ...]:
+        """The metrics that stand on top of a report."""
+        return "accuracy", "macro_f1", "expected_calibration_error"
 
 
 class ClassificationScore:

@@ -12,9 +12,13 @@ from pydantic import Field
 from penjing.core.machine import Machine
 from penjing.core.nouns import Frozen, Measurement, Task
 from penjing.evaluate.classification import ClassificationResult
+from penjing.evaluate.entities import EntityChange, EntityResult
 from penjing.evaluate.gate import Verdict
 from penjing.evaluate.paired import PairedResult
 from penjing.store.manifest import DataRecord, FileRecord, Parent
+
+Quality = ClassificationResult | EntityResult
+Change = PairedResult | EntityChange
 
 
 class Headline(Frozen):
@@ -37,12 +41,13 @@ class SystemRow(Frozen):
     """One system of the speed and size table, all measured in the same run.
 
     Attributes:
+        quality: in the report's ``metric``.
         size_mb: bytes that serving loads, in units of 10⁶.
         ratio: its throughput over the first row's, by rounds; None for the first row itself.
     """
 
     name: str
-    accuracy: Measurement | None = None
+    quality: Measurement | None = None
     size_mb: float | None = None
     p50_ms: Measurement | None = None
     p99_ms: Measurement | None = None
@@ -78,7 +83,7 @@ class Comparison(Frozen):
 
     baseline: str
     candidate: str
-    result: PairedResult
+    result: Change
 
 
 class DataReport(Frozen):
@@ -102,6 +107,7 @@ class ReportContent(Frozen):
         headline: what, which, when, where.
         quality: the classifier's scores on the test split.
         measurements: further figures by name, such as ε spent.
+        metric: the measure of quality that stands beside speed.
         systems: rows of the speed and size table, the one to compare with first.
         conditions: how ``systems`` were measured: requests, rounds, concurrency.
         learning: the learning curve.
@@ -115,8 +121,9 @@ class ReportContent(Frozen):
     """
 
     headline: Headline
-    quality: ClassificationResult | None = None
+    quality: Quality | None = None
     measurements: dict[str, Measurement] = Field(default_factory=dict)
+    metric: str = "accuracy"
     systems: tuple[SystemRow, ...] = ()
     conditions: str = ""
     learning: LearningCurve | None = None

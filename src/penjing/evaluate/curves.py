@@ -54,17 +54,18 @@ def accuracy_curve(curve: LearningCurve) -> str:
     return drawing.markup()
 
 
-def trade_off(systems: Sequence[SystemRow]) -> str:
-    """Accuracy against throughput, a point a system, both with intervals; up and right is better."""
-    rows = [(row.name, row.requests_per_s, row.accuracy) for row in systems]
+def trade_off(systems: Sequence[SystemRow], measure: str = "Accuracy") -> str:
+    """Quality against throughput, a point a system, both with intervals; up and right is better."""
+    rows = [(row.name, row.requests_per_s, row.quality) for row in systems]
     known = [(name, speed, quality) for name, speed, quality in rows if speed and quality]
-    drawing = Drawing(640, 340, title="Accuracy against throughput", about="One point for each system")
+    drawing = Drawing(640, 340, title=f"{measure} against throughput", about="One point for each system")
     fastest = max(_high(speed) for _, speed, _ in known)
     x = Axis(
         Scale(0, fastest * 1.08, 72, 620), "throughput (requests/s)", lambda v: f"{v:,.0f}" if v >= 10 else _short(v)
     )
     lowest, highest = min(_low(q) for *_, q in known), max(_high(q) for *_, q in known)
-    y = Axis(_padded(lowest, highest, start=280, end=44, most=1.0), "accuracy (%)", lambda v: _short(100 * v))
+    named_y = f"{measure if measure[:2].isupper() or measure == 'F1' else measure.lower()} (%)"
+    y = Axis(_padded(lowest, highest, start=280, end=44, most=1.0), named_y, lambda v: _short(100 * v))
     draw_axes(drawing, x, y)
     named = []
     for name, speed, quality in known:
@@ -78,8 +79,8 @@ def trade_off(systems: Sequence[SystemRow]) -> str:
 
 
 def drawable(systems: Sequence[SystemRow]) -> bool:
-    """Whether two systems or more have both an accuracy and a throughput."""
-    return sum(bool(row.accuracy and row.requests_per_s and row.requests_per_s.value > 0) for row in systems) > 1
+    """Whether two systems or more have both a quality and a throughput."""
+    return sum(bool(row.quality and row.requests_per_s and row.requests_per_s.value > 0) for row in systems) > 1
 
 
 def thinned(points: Sequence[TrainPoint], most: int = _MOST_POINTS) -> list[TrainPoint]:

@@ -19,14 +19,15 @@ Ints = npt.NDArray[np.int64]
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-def checked_labels(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """The class names, two at least and all different.
+def checked_labels(labels: tuple[str, ...], *, least: int = 2) -> tuple[str, ...]:
+    """The class names, enough of them and all different.
 
     Raises:
         DataError: too few, or one twice.
     """
-    if len(labels) < 2:
-        raise DataError(f"{len(labels)} label(s): {labels!r:.80}", expected="at least two classes to tell apart")
+    if len(labels) < least:
+        wanted = "at least two classes to tell apart" if least == 2 else f"at least {least}"
+        raise DataError(f"{len(labels)} label(s): {labels!r:.80}", expected=wanted)
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
         raise DataError(f"labels named twice: {', '.join(twice)[:80]}", expected="one name for each class")

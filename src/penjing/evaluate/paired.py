@@ -10,6 +10,7 @@ Promise: memory depends on the number of classes alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,14 @@ from penjing.core.errors import DataError
 from penjing.core.nouns import Frozen, Measurement
 from penjing.evaluate import intervals
 from penjing.evaluate.inputs import Ints, checked_classes, checked_labels, checked_logits
+
+
+class ComparisonRow(NamedTuple):
+    """A line of a comparison's table; ``{baseline}`` and ``{candidate}`` in its name stand for the two sides."""
+
+    name: str
+    measured: Measurement
+    unit: Literal["share", "points", "number"]
 
 
 class ClassChange(Frozen):
@@ -50,6 +59,7 @@ class PairedResult(Frozen):
         per_class: in the labels' order.
     """
 
+    kind: Literal["classes"] = "classes"
     n: int
     both_right: int
     only_baseline_right: int
@@ -67,6 +77,16 @@ class PairedResult(Frozen):
     def differences(self) -> dict[str, Measurement]:
         """Metric → difference, as a gate takes them."""
         return {"accuracy": self.accuracy_difference}
+
+    @property
+    def rows(self) -> tuple[ComparisonRow, ...]:
+        """What a table shows."""
+        return (
+            ComparisonRow("Accuracy of {baseline}", self.baseline_accuracy, "share"),
+            ComparisonRow("Accuracy of {candidate}", self.candidate_accuracy, "share"),
+            ComparisonRow("Difference in accuracy (percentage points)", self.accuracy_difference, "points"),
+            ComparisonRow("Agreement (same class)", self.agreement, "share"),
+        )
 
 
 class PairedComparison:

@@ -5,14 +5,16 @@ Promise: every chart has a title, axes with units, and its words beside what the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from penjing.core.nouns import Measurement
 from penjing.evaluate.calibration import ReliabilityBin
 from penjing.evaluate.classification import ClassificationResult
 from penjing.evaluate.confusion import ClassFigures
 from penjing.evaluate.intervals import wilson
-from penjing.evaluate.paired import ClassChange, PairedResult
+from penjing.evaluate.paired import ClassChange
 from penjing.evaluate.svg import Axis, Drawing, Point, Scale, draw_axes, round_step, text_px
 
 LABEL_COLUMNS = 28  # longer class names are cut; the whole name shows on hover
@@ -166,17 +168,17 @@ def _strip(drawing: Drawing, result: ClassificationResult, x: Axis) -> None:
             drawing.box((left, top), size, css="soft", tip=f"{bin_.count} examples")
 
 
-def class_f1_bars(result: ClassificationResult) -> str:
+def class_f1_bars(classes: Sequence[ClassFigures], macro_f1: Measurement) -> str:
     """F1 of each class, worst first, with the macro mean as a line."""
-    rows = sorted((c for c in result.per_class if c.f1 is not None), key=lambda c: (c.f1 or 0, c.label))
-    left, pitch = _label_px(result.labels, 12) + 16, 20.0
+    rows = sorted((c for c in classes if c.f1 is not None), key=lambda c: (c.f1 or 0, c.label))
+    left, pitch = _label_px(tuple(c.label for c in classes), 12) + 16, 20.0
     bottom = 52 + pitch * len(rows)
     drawing = Drawing(
         left + 480, bottom + 48, title="F1 by class, worst first", about="Horizontal bars, one for each class"
     )
     x = Axis(Scale(0, 1, left, left + 400), "F1 (%)", _bare_percent)
     draw_axes(drawing, x, Axis(Scale(0, 1, bottom, 52), "", lambda _: "", ticks=1))
-    mean = result.metrics["macro_f1"].value
+    mean = macro_f1.value
     drawing.line((x.scale(mean), 48), (x.scale(mean), bottom), css="ideal")
     drawing.text((x.scale(mean), 42), f"macro-F1 {percent(mean)}", css="note", anchor="middle")
     for index, figures in enumerate(rows):
@@ -192,9 +194,9 @@ def _f1_bar(drawing: Drawing, figures: ClassFigures, *, top: float, x: Scale) ->
     drawing.text((x(f1) + 6, top + 14), percent(f1), css="tick")
 
 
-def class_changes(result: PairedResult, *, most: int = 30) -> str:
+def class_changes(classes: Sequence[ClassChange], *, most: int = 30) -> str:
     """Examples lost and gained by class; the ``most`` classes that changed most."""
-    rows = sorted((c for c in result.per_class if c.lost or c.gained), key=lambda c: -(c.lost + c.gained))[:most]
+    rows = sorted((c for c in classes if c.lost or c.gained), key=lambda c: -(c.lost + c.gained))[:most]
     widest = max((max(c.lost, c.gained) for c in rows), default=1)
     left, pitch = _label_px(tuple(c.label for c in rows) or ("",), 12) + 16, 20.0
     bottom = 44 + pitch * len(rows)

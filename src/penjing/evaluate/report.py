@@ -17,16 +17,23 @@ from penjing.core.extras import require
 from penjing.core.files import write_atomically
 from penjing.core.nouns import Measurement
 from penjing.evaluate import curves, plots
+from penjing.evaluate.classification import ClassificationResult
 from penjing.evaluate.content import ReportContent
 from penjing.evaluate.svg import clean
 
-_RATIOS = frozenset({"accuracy", "macro_f1", "expected_calibration_error"})
+_RATIOS = frozenset(
+    {"accuracy", "macro_f1", "expected_calibration_error", "f1", "precision", "recall", "sentence_accuracy"}
+)
 _NAMES = {
     "accuracy": "Accuracy",
     "macro_f1": "Macro-F1",
     "expected_calibration_error": "Expected calibration error",
     "nll": "Negative log-likelihood",
     "brier": "Brier score",
+    "f1": "F1",
+    "precision": "Precision",
+    "recall": "Recall",
+    "sentence_accuracy": "Sentence accuracy",
 }
 
 
@@ -62,18 +69,20 @@ def render_report(content: ReportContent) -> str:
 def draw_charts(content: ReportContent) -> dict[str, str]:
     """Every chart that the content has data for, name → SVG markup."""
     charts: dict[str, str] = {}
-    if content.quality:
-        charts["confusion"] = plots.confusion_map(content.quality)
-        charts["reliability"] = plots.reliability_diagram(content.quality)
-        charts["class_f1"] = plots.class_f1_bars(content.quality)
+    quality = content.quality
+    if isinstance(quality, ClassificationResult):
+        charts["confusion"] = plots.confusion_map(quality)
+        charts["reliability"] = plots.reliability_diagram(quality)
+    if quality:
+        charts["class_f1"] = plots.class_f1_bars(quality.per_class, quality.metrics["macro_f1"])
     if content.learning and content.learning.train:
         charts["loss"] = curves.loss_curve(content.learning)
     if content.learning and content.learning.validation:
         charts["accuracy"] = curves.accuracy_curve(content.learning)
     if content.comparison and any(c.lost or c.gained for c in content.comparison.result.per_class):
-        charts["changes"] = plots.class_changes(content.comparison.result)
+        charts["changes"] = plots.class_changes(content.comparison.result.per_class)
     if curves.drawable(content.systems):
-        charts["trade_off"] = curves.trade_off(content.systems)
+        charts["trade_off"] = curves.trade_off(content.systems, metric_name(content.metric))
     return charts
 
 
@@ -106,6 +115,11 @@ def interval(measured: Measurement | None, write: Callable[[float], str] = amoun
     return f"{write(measured.low)} to {write(measured.high)}".replace(" % to", " to")
 
 
+def metric_name(name: str) -> str:
+    """What to call a metric."""
+    return _NAMES.get(name, name.replace("_", " "))
+
+
 def _metric(measured: Measurement, name: str) -> str:
     return share(measured.value) if name in _RATIOS else f"{amount(measured.value)} {measured.unit}".strip()
 
@@ -127,7 +141,8 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "points_interval": lambda measured: interval(measured, points),
     "metric": _metric,
     "metric_interval": _metric_interval,
-    "metric_name": lambda name: _NAMES.get(name, name.replace("_", " ")),
+    "metric_name": metric_name,
+    "lower_first": lambda name: name if name[:2].isupper() or name[1:2].isdigit() else name[:1].lower() + name[1:],
     "size": _size,
     "clean": clean,
 }

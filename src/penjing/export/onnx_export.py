@@ -19,14 +19,14 @@ from penjing.core.nouns import Measurement
 from penjing.engines import Engine
 from penjing.export.probes import write_probes
 from penjing.export.process import run_worker
-from penjing.tokens import Encoding, pack_sequences
+from penjing.tokens import Encoding, Reads, pack_sequences
 
 # fp32 engines differ from torch by rounding, some 1e-6 of the outputs' scale; a wrong graph by far more.
 TOLERANCE = 1e-4
 
 
 def export_onnx(checkpoint: Path, target: Path, probes: Sequence[Encoding]) -> npt.NDArray[np.float32]:
-    """Write ``target`` and return the reference outputs (probes, outputs).
+    """Write ``target`` and return the reference outputs: rows of each probe one after another.
 
     Raises:
         ExportError: the exporter failed; its last words are in the message.
@@ -43,19 +43,24 @@ def export_onnx(checkpoint: Path, target: Path, probes: Sequence[Encoding]) -> n
 
 
 def prove_parity(
-    engine: Engine, probes: Sequence[Encoding], reference: npt.NDArray[np.float32], *, tolerance: float = TOLERANCE
+    engine: Engine,
+    probes: Sequence[Encoding],
+    reference: npt.NDArray[np.float32],
+    *,
+    reads: Reads = "first",
+    tolerance: float = TOLERANCE,
 ) -> Measurement:
     """Compare an engine with the reference; the largest difference as a share of the largest output.
 
     Raises:
         ParityError: it exceeds ``tolerance`` or is not a number, or the outputs are not as many.
     """
-    batch = pack_sequences(list(probes))
-    outputs, expected = engine.run(batch), reference[batch.order]
-    if outputs.shape != expected.shape:
-        raise _differs(engine, f"outputs of shape {outputs.shape}", f"{expected.shape}, as Transformers gives")
+    batch = pack_sequences(list(probes), reads=reads)
+    outputs = engine.run(batch)
+    if outputs.shape != reference.shape:
+        raise _differs(engine, f"outputs of shape {outputs.shape}", f"{reference.shape}, as Transformers gives")
     scale = max(float(np.abs(reference).max()), float(np.finfo(np.float32).tiny))
-    difference = float(np.abs(outputs - expected).max()) / scale
+    difference = float(np.abs(batch.in_order(outputs) - reference).max()) / scale
     if not difference <= tolerance:
         raise _differs(
             engine,

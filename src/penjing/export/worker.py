@@ -17,8 +17,8 @@ from penjing.core.errors import PenjingError
 from penjing.engines.base import INPUTS, OUTPUT
 from penjing.export.probes import read_probes
 from penjing.models.checkpoint import inspect_checkpoint
-from penjing.models.loading import load_classifier
-from penjing.models.packed import PackedEncoder, RowForward, padded_logits
+from penjing.models.loading import load_model
+from penjing.models.packed import PackedEncoder, RowForward, padded_outputs
 
 # Newest operator set that the exporter, both engines and their quantisers share.
 _OPSET = 18
@@ -27,10 +27,10 @@ _OPSET = 18
 def export(checkpoint: Path, target: Path, probes: Path) -> None:
     """Write ``target`` (ONNX, fp32) and ``target.npz`` (reference outputs for the probes)."""
     found = inspect_checkpoint(checkpoint)
-    model = load_classifier(found)
+    model = load_model(found)
     sequences = read_probes(probes)
     with torch.no_grad():
-        reference = torch.cat([padded_logits(model, [one], pad_id=found.pad_id) for one in sequences])
+        reference = torch.cat([padded_outputs(model, [one], pad_id=found.pad_id) for one in sequences])
     np.savez(target.with_suffix(".npz"), logits=reference.numpy())
     _write_onnx(RowForward(PackedEncoder(model)).eval(), target)
 
@@ -48,7 +48,7 @@ def _write_onnx(forward: RowForward, target: Path) -> None:
         opset_version=_OPSET,
         input_names=list(INPUTS),
         output_names=[OUTPUT],
-        dynamic_axes={**dict.fromkeys(INPUTS[:4], cells), "first": {0: "sequences"}, OUTPUT: {0: "sequences"}},
+        dynamic_axes={**dict.fromkeys(INPUTS[:4], cells), "cells": {0: "read"}, OUTPUT: {0: "read"}},
     )
 
 

@@ -1,7 +1,8 @@
-"""The architectures we know: where each keeps the parts of a post-norm encoder, and its head.
+"""The architectures we know: where each keeps the parts of a post-norm encoder.
 
-Adding one is adding a function here and a line to the parity test. A checkpoint of another
-family is refused by name: packing that is nearly right raises no error and answers wrongly.
+Adding one is adding a function here and a line to the parity test; what stands on top of an
+encoder is in :mod:`penjing.models.heads`. A checkpoint of another family is refused by name:
+packing that is nearly right raises no error and answers wrongly.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from penjing.core.errors import CheckpointError
@@ -40,7 +40,6 @@ class EncoderParts:
         embed: (ids, positions, types), each int64 (cells,), → (cells, hidden), normed.
         layers: from the input to the output.
         heads: attention heads of every layer.
-        head: (sequences, hidden) of first tokens → (sequences, outputs).
         dropout: probability on hidden states in training.
         bias: relative-position scores, or None.
         before_layers: modules that come before layer 0, for layer freezing.
@@ -49,14 +48,13 @@ class EncoderParts:
     embed: Callable[[Tensor, Tensor, Tensor], Tensor]
     layers: tuple[LayerParts, ...]
     heads: int
-    head: Callable[[Tensor], Tensor]
     dropout: float
     bias: PositionBias | None
     before_layers: tuple[nn.Module, ...]
 
 
 def encoder_parts(model: Any) -> EncoderParts:
-    """The parts of a Transformers sequence-classification model.
+    """The parts of the encoder in a Transformers model of any task.
 
     Raises:
         CheckpointError: a family that is not known here.
@@ -64,7 +62,7 @@ def encoder_parts(model: Any) -> EncoderParts:
     build = FAMILIES.get(model.config.model_type)
     if build is None:
         raise unknown_family(model.config.model_type)
-    return build(model)
+    return build(model.base_model)
 
 
 def unknown_family(model_type: str) -> CheckpointError:
@@ -76,26 +74,11 @@ def unknown_family(model_type: str) -> CheckpointError:
     )
 
 
-def _bert(model: Any) -> EncoderParts:
-    encoder = model.bert
-    return _bert_like(encoder, head=lambda first: model.classifier(model.dropout(encoder.pooler(first[:, None]))))
+def _roberta(encoder: Any) -> EncoderParts:
+    return _bert(encoder, position_offset=encoder.config.pad_token_id + 1)
 
 
-def _first_token_head(model: Any) -> Callable[[Tensor], Tensor]:
-    """RoBERTa, ELECTRA, MPNet: the head takes ``(batch, tokens, hidden)`` and reads token 0."""
-    return lambda first: model.classifier(first[:, None])
-
-
-def _roberta(model: Any) -> EncoderParts:
-    padding = model.config.pad_token_id
-    return _bert_like(model.roberta, head=_first_token_head(model), position_offset=padding + 1)
-
-
-def _electra(model: Any) -> EncoderParts:
-    return _bert_like(model.electra, head=_first_token_head(model))
-
-
-def _bert_like(encoder: Any, *, head: Callable[[Tensor], Tensor], position_offset: int = 0) -> EncoderParts:
+def _bert(encoder: Any, *, position_offset: int = 0) -> EncoderParts:
     embeddings, project = encoder.embeddings, getattr(encoder, "embeddings_project", None)
 
     def embed(ids: Tensor, positions: Tensor, types: Tensor) -> Tensor:
@@ -116,12 +99,11 @@ def _bert_like(encoder: Any, *, head: Callable[[Tensor], Tensor], position_offse
     )  # fmt: skip
     before = (embeddings,) if project is None else (embeddings, project)
     config = encoder.config
-    return EncoderParts(embed, layers, config.num_attention_heads, head, config.hidden_dropout_prob, None, before)
+    return EncoderParts(embed, layers, config.num_attention_heads, config.hidden_dropout_prob, None, before)
 
 
-def _distilbert(model: Any) -> EncoderParts:
-    encoder, config = model.distilbert, model.config
-    embeddings = encoder.embeddings
+def _distilbert(encoder: Any) -> EncoderParts:
+    config, embeddings = encoder.config, encoder.embeddings
 
     def embed(ids: Tensor, positions: Tensor, types: Tensor) -> Tensor:
         del types
@@ -139,16 +121,11 @@ def _distilbert(model: Any) -> EncoderParts:
         for layer in encoder.transformer.layer
     )  # fmt: skip
 
-    def head(first: Tensor) -> Tensor:
-        logits: Tensor = model.classifier(model.dropout(torch.relu(model.pre_classifier(first))))
-        return logits
-
-    return EncoderParts(embed, layers, config.n_heads, head, config.dropout, None, (embeddings,))
+    return EncoderParts(embed, layers, config.n_heads, config.dropout, None, (embeddings,))
 
 
-def _mpnet(model: Any) -> EncoderParts:
-    encoder, config = model.mpnet, model.config
-    embeddings, stack = encoder.embeddings, encoder.encoder
+def _mpnet(encoder: Any) -> EncoderParts:
+    config, embeddings, stack = encoder.config, encoder.embeddings, encoder.encoder
     offset = config.pad_token_id + 1
 
     def embed(ids: Tensor, positions: Tensor, types: Tensor) -> Tensor:
@@ -173,9 +150,7 @@ def _mpnet(model: Any) -> EncoderParts:
         for layer in stack.layer
     )  # fmt: skip
     before = (embeddings, stack.relative_attention_bias)
-    return EncoderParts(
-        embed, layers, config.num_attention_heads, _first_token_head(model), config.hidden_dropout_prob, bias, before
-    )
+    return EncoderParts(embed, layers, config.num_attention_heads, config.hidden_dropout_prob, bias, before)
 
 
 FAMILIES: dict[str, Callable[[Any], EncoderParts]] = {
@@ -183,7 +158,7 @@ FAMILIES: dict[str, Callable[[Any], EncoderParts]] = {
     "roberta": _roberta,
     "xlm-roberta": _roberta,
     "camembert": _roberta,
-    "electra": _electra,
+    "electra": _bert,
     "distilbert": _distilbert,
     "mpnet": _mpnet,
 }

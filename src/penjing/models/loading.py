@@ -9,33 +9,37 @@ from typing import Any
 
 from penjing.core.errors import CheckpointError, ResourceError
 from penjing.core.extras import require
+from penjing.core.nouns import Task
 from penjing.models.checkpoint import Checkpoint, copy_tokenizer
 from penjing.models.families import FAMILIES, unknown_family
+from penjing.models.tasks import TASK_CLASSES, task_of
 
 _SHOWN = 3
 
 
-def load_classifier(checkpoint: Checkpoint, labels: Sequence[str] | None = None) -> Any:
-    """A Transformers sequence-classification model in fp32, in evaluation mode.
+def load_model(checkpoint: Checkpoint, task: Task | None = None, labels: Sequence[str] | None = None) -> Any:
+    """A Transformers encoder with a task's head, in fp32 and in evaluation mode.
 
     Args:
         checkpoint: an inspected checkpoint.
-        labels: class names of a new task. The head is new unless the checkpoint has one of as
-            many outputs, which is then where training starts. None keeps the checkpoint's own.
+        task: what for, if it is to be trained: the head is new unless the checkpoint has one of
+            as many outputs, which is then where training starts. None keeps the checkpoint's own.
+        labels: names of a new head's outputs, where the task has any.
 
     Raises:
         CheckpointError: a family without a packed path; a config that does not fit; weights that
-            lack a part of the encoder, or without ``labels`` of the head. Transformers alone
+            lack a part of the encoder, or without ``task`` of the head. Transformers alone
             would fill such gaps with random numbers.
     """
     if checkpoint.model_type not in FAMILIES:
         raise unknown_family(checkpoint.model_type)
     transformers, torch = require("transformers", extra="train"), require("torch", extra="train")
+    kind = TASK_CLASSES[task or task_of(checkpoint.config) or Task.TEXT_CLASSIFICATION][1]
     options: dict[str, Any] = {}
     if labels is not None:
         options = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
     with quiet_transformers(), _told(checkpoint):
-        model, found = transformers.AutoModelForSequenceClassification.from_pretrained(
+        model, found = getattr(transformers, kind).from_pretrained(
             checkpoint.path,
             dtype=torch.float32,
             attn_implementation="sdpa",
@@ -46,7 +50,7 @@ def load_classifier(checkpoint: Checkpoint, labels: Sequence[str] | None = None)
             output_loading_info=True,
             **options,
         )
-    _refuse_gaps(checkpoint, found, encoder=f"{model.base_model_prefix}.", may_lack_head=labels is not None)
+    _refuse_gaps(checkpoint, found, encoder=f"{model.base_model_prefix}.", may_lack_head=task is not None)
     return model.eval()
 
 
@@ -112,6 +116,6 @@ def _refuse_gaps(checkpoint: Checkpoint, found: Mapping[str, Any], *, encoder: s
         shown = ", ".join(sorted(gaps)[:_SHOWN]) + (" …" if len(gaps) > _SHOWN else "")
         raise CheckpointError(
             f"the weights in {checkpoint.path} lack {len(gaps)} tensors of the shape its config.json asks for: {shown}",
-            expected=f"all of a {checkpoint.model_type}" + ("'s encoder" if may_lack_head else " classifier"),
+            expected=f"all of a {checkpoint.model_type}" + ("'s encoder" if may_lack_head else " with its head"),
             do="Use the config.json that was saved with these weights.",
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from penjing.tasks.answering import Asked
 from penjing.tokens import Encoding
 from penjing.tokens.encode import Text
 
@@ -56,8 +57,9 @@ class Answers:
     Attributes:
         model, version: which bundle answered.
         labels: names of the outputs; empty where the bundle has none.
-        outputs: float32 (sequences, outputs), in the caller's order.
+        outputs: float32 (rows, outputs), in the caller's order; a row a sequence, or one a token.
         cost: what it took.
+        asked: the texts made ready, from which their answers can be decoded; None where token ids came.
     """
 
     model: str
@@ -65,3 +67,4 @@ class Answers:
     labels: tuple[str, ...]
     outputs: Floats
     cost: Cost
+    asked: Asked | None = None

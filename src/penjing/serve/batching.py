@@ -10,14 +10,25 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from penjing.core.errors import ServingError
 from penjing.engines import Engine
 from penjing.serve.answers import Floats
 from penjing.serve.queue import Permit
 from penjing.serve.work import Work
-from penjing.tokens import Encoding, pack_sequences
+from penjing.tokens import Encoding, Reads, pack_sequences
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How sequences become a batch.
+
+    Attributes:
+        pad_id: token id for empty cells.
+        reads: what the head reads of each sequence, and so what a row of outputs is of.
+    """
+
+    pad_id: int = 0
+    reads: Reads = "first"
 
 
 @dataclass(eq=False, slots=True)
@@ -47,7 +58,7 @@ class Outcome:
     """What became of one piece.
 
     Attributes:
-        outputs: float32 (sequences, outputs); None if it failed.
+        outputs: float32 (rows, outputs), a row a sequence or one a token; None if it failed.
         error: why it failed.
         fill: share of its batch's cells that held real tokens.
         ran_at: monotonic seconds when its batch was done.
@@ -73,34 +84,34 @@ def cut_to_pieces(work: Work, sequences: Sequence[Encoding], *, budget: int) -> 
     return pieces
 
 
-def run_pieces(engine: Engine, pieces: Sequence[Piece], *, pad_id: int) -> Iterator[list[Outcome]]:
+def run_pieces(engine: Engine, pieces: Sequence[Piece], *, packing: Packing) -> Iterator[list[Outcome]]:
     """Run pieces as one batch; after a failure each alone.
 
     Yields:
         Outcomes as soon as they are known; over all, one a piece.
     """
     try:
-        yield _run(engine, pieces, pad_id=pad_id)
+        yield _run(engine, pieces, packing=packing)
         return
     except Exception as error:  # noqa: BLE001  an engine may raise anything; nobody's reply may be lost over it
         if len(pieces) == 1:
             yield [_failed(pieces[0], error)]
             return
     for piece in pieces:
-        yield from run_pieces(engine, [piece], pad_id=pad_id)
+        yield from run_pieces(engine, [piece], packing=packing)
 
 
-def _run(engine: Engine, pieces: Sequence[Piece], *, pad_id: int) -> list[Outcome]:
-    batch = pack_sequences([sequence for piece in pieces for sequence in piece.sequences], pad_id=pad_id)
+def _run(engine: Engine, pieces: Sequence[Piece], *, packing: Packing) -> list[Outcome]:
+    sequences = [sequence for piece in pieces for sequence in piece.sequences]
+    batch = pack_sequences(sequences, pad_id=packing.pad_id, reads=packing.reads)
     answers = engine.run(batch)
-    if len(answers) != len(batch.order):
-        raise ValueError(f"the engine gave {len(answers)} rows for {len(batch.order)} sequences")
-    outputs = np.empty_like(answers)
-    outputs[batch.order] = answers
+    if len(answers) != len(batch.cells):
+        raise ValueError(f"the engine gave {len(answers)} rows, {len(batch.cells)} were asked for")
+    outputs = batch.in_order(answers)
     ran_at, fill = time.monotonic(), batch.fill
     outcomes, begin = [], 0
     for piece in pieces:
-        end = begin + len(piece.sequences)
+        end = begin + (len(piece.sequences) if packing.reads == "first" else piece.tokens)
         outcomes.append(Outcome(piece, outputs[begin:end], None, fill, ran_at))
         begin = end
     return outcomes

@@ -1,13 +1,16 @@
-"""From an engine's outputs to labels, as arrays. The task decides; this only lays its answers side by side."""
+"""From an engine's outputs to answers as every dialect needs them. The task decides; this only lays them out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, cast
 
 import numpy as np
 
-from penjing.serve.answers import Floats
+from penjing.serve.answers import Answers, Floats
+from penjing.serve.versions import Servable
 from penjing.tasks.text_classification import decode
+from penjing.tasks.token_classification import Entity
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +45,16 @@ def classify(logits: Floats, classes: tuple[str, ...]) -> Predictions:
         np.array([answer.probabilities for answer in answers], np.float32).reshape(logits.shape),
         classes,
     )
+
+
+def entities(answers: Answers, servable: Servable) -> list[list[dict[str, Any]]]:
+    """The entities of each text, as plain data.
+
+    Args:
+        answers: to texts.
+        servable: of a token-classification model.
+    """
+    if answers.asked is None:
+        return []
+    decoded = cast("list[list[Entity]]", servable.answering.decode(answers.asked, answers.outputs))
+    return [[asdict(entity) | {"score": round(entity.score, 6)} for entity in own] for own in decoded]

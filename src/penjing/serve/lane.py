@@ -16,10 +16,10 @@ from functools import partial
 
 from penjing.core.errors import InvalidRequestError, NotReadyError, OverloadedError, ServingError
 from penjing.engines import Engine
-from penjing.serve.batching import Outcome, Piece, cut_to_pieces, run_pieces
+from penjing.serve.batching import Outcome, Packing, Piece, cut_to_pieces, run_pieces
 from penjing.serve.queue import Permit, TokenQueue
 from penjing.serve.work import Work
-from penjing.tokens import Encoding
+from penjing.tokens import Encoding, Reads
 
 _LOG = logging.getLogger(__name__)
 _FIRST_GUESS_TOKENS_PER_S = 5000.0
@@ -35,13 +35,23 @@ class Lane:
         batch_tokens: token budget of one batch.
         max_queue_tokens: tokens admitted and waiting, beyond which requests are refused.
         pad_id: token id for empty cells.
+        reads: what the head reads of each sequence.
     """
 
-    def __init__(self, engine: Engine, *, name: str, batch_tokens: int, max_queue_tokens: int, pad_id: int = 0) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        name: str,
+        batch_tokens: int,
+        max_queue_tokens: int,
+        pad_id: int = 0,
+        reads: Reads = "first",
+    ) -> None:
         self.name = name
         self.engine = engine
         self._batch_tokens = batch_tokens
-        self._pad_id = pad_id
+        self._packing = Packing(pad_id, reads)
         self._queue: TokenQueue[Piece] = TokenQueue(max_tokens=max_queue_tokens)
         self._open: set[Work] = set()
         self._recent_tokens, self._recent_s = _FIRST_GUESS_TOKENS_PER_S, 1.0
@@ -151,7 +161,7 @@ class Lane:
         began = time.monotonic()
         for piece in pieces:
             piece.work.taken_at = piece.work.taken_at or began
-        for outcomes in run_pieces(self.engine, pieces, pad_id=self._pad_id):
+        for outcomes in run_pieces(self.engine, pieces, packing=self._packing):
             self.executions += any(outcome.outputs is not None for outcome in outcomes)
             for outcome in outcomes:
                 if outcome.error is not None:

@@ -18,7 +18,8 @@ from penjing.serve.recipe import ServeRecipe
 from penjing.serve.versions import Servable
 from penjing.store.bundle import Bundle
 from penjing.store.manifest import Manifest
-from penjing.tokens import Encoding, TextEncoder, pack_sequences, row_width
+from penjing.tasks.answering import answerer
+from penjing.tokens import Encoding, Reads, pack_sequences, row_width
 from penjing.tokens.packing import WIDTHS
 
 EngineOpener = Callable[[Bundle, ServeRecipe], Engine]
@@ -34,10 +35,16 @@ def load(bundle: Bundle, recipe: ServeRecipe, *, open_with: EngineOpener) -> Ser
     """
     bundle.verify()
     manifest = bundle.manifest
-    encoder = TextEncoder(bundle.file(manifest.text.tokenizer), max_tokens=manifest.text.max_tokens)
+    answering = answerer(
+        manifest.task,
+        bundle.file(manifest.text.tokenizer),
+        max_tokens=manifest.text.max_tokens,
+        stride=manifest.text.stride,
+        outputs=manifest.labels,
+    )
     engine = open_with(bundle, recipe)
     try:
-        warm_up(engine, manifest, batch_tokens=recipe.batch_tokens)
+        warm_up(engine, manifest, reads=answering.reads, batch_tokens=recipe.batch_tokens)
     except BaseException:
         engine.close()
         raise
@@ -47,8 +54,9 @@ def load(bundle: Bundle, recipe: ServeRecipe, *, open_with: EngineOpener) -> Ser
         batch_tokens=recipe.batch_tokens,
         max_queue_tokens=recipe.max_queue_tokens,
         pad_id=manifest.text.pad_id,
+        reads=answering.reads,
     )
-    return Servable(manifest, encoder, lane)
+    return Servable(manifest, answering, lane)
 
 
 def open_bundle_engine(bundle: Bundle, recipe: ServeRecipe) -> Engine:
@@ -71,7 +79,7 @@ def open_bundle_engine(bundle: Bundle, recipe: ServeRecipe) -> Engine:
     )
 
 
-def warm_up(engine: Engine, manifest: Manifest, *, batch_tokens: int) -> None:
+def warm_up(engine: Engine, manifest: Manifest, *, batch_tokens: int, reads: Reads = "first") -> None:
     """Run each usual width once per instance, and one full batch.
 
     Raises:
@@ -83,21 +91,22 @@ def warm_up(engine: Engine, manifest: Manifest, *, batch_tokens: int) -> None:
     half = min(longest, 64)
     shapes.append([half] * max(1, batch_tokens // half))
     for lengths in shapes:
-        batch = pack_sequences([_nonsense(length) for length in lengths], pad_id=manifest.text.pad_id)
+        sequences = [_nonsense(length) for length in lengths]
+        batch = pack_sequences(sequences, pad_id=manifest.text.pad_id, reads=reads)
         for _ in range(engine.instances):
-            _check(engine.run(batch), manifest, sequences=len(lengths))
+            _check(engine.run(batch), manifest, rows=len(batch.cells))
 
 
 def _nonsense(length: int) -> Encoding:
     return Encoding(np.zeros(length, np.int64))
 
 
-def _check(outputs: np.ndarray, manifest: Manifest, *, sequences: int) -> None:
+def _check(outputs: np.ndarray, manifest: Manifest, *, rows: int) -> None:
     wanted = len(manifest.labels) or outputs.shape[-1]
-    if outputs.shape != (sequences, wanted) or not np.isfinite(outputs).all():
+    if outputs.shape != (rows, wanted) or not np.isfinite(outputs).all():
         finite = "finite" if np.isfinite(outputs).all() else "not all finite"
         raise CorruptBundleError(
             f"the engine of {manifest.model}/{manifest.version} gave {finite} outputs of shape {outputs.shape}",
-            expected=f"finite ones of shape ({sequences}, {wanted})",
+            expected=f"finite ones of shape ({rows}, {wanted})",
             do="Export the model again.",
         )

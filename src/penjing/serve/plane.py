@@ -24,6 +24,7 @@ from penjing.serve.models import Models
 from penjing.serve.queue import Permit
 from penjing.serve.versions import Servable, Version
 from penjing.serve.work import Work
+from penjing.tasks.answering import Asked
 from penjing.tokens import Encoding
 from penjing.tokens.encode import Spelling, Text
 
@@ -104,8 +105,8 @@ class DataPlane:
         permit = self._admit(version, characters, deadline=deadline)
         try:
             if characters <= ON_LOOP_CHARACTERS:
-                return servable.encoder.spell(texts, special=special)
-            return await self.aside(lambda: servable.encoder.spell(texts, special=special), deadline=deadline)
+                return servable.answering.spell(texts, special=special)
+            return await self.aside(lambda: servable.answering.spell(texts, special=special), deadline=deadline)
         finally:
             servable.lane.release(permit)
 
@@ -131,7 +132,8 @@ class DataPlane:
         permit = self._admit(version, _estimate(inputs, servable), deadline=deadline)
         try:
             began = time.monotonic()
-            encodings = await self._encode(inputs, servable, deadline=deadline)
+            asked = await self._encode(inputs, servable, deadline=deadline)
+            encodings = cast("Sequence[Encoding]", inputs) if asked is None else asked.sequences
             tokenize_ms = (time.monotonic() - began) * 1000
             self._check(encodings, servable, long_text=long_text)
             if not encodings:
@@ -141,7 +143,7 @@ class DataPlane:
             servable.lane.release(permit)
         cost = _cost(work, encodings, tokenize_ms=tokenize_ms)
         self.metrics.of(version.model).answered(cost, sequences=len(encodings))
-        return Answers(version.model, version.number, servable.labels, work.future.result(), cost)
+        return Answers(version.model, version.number, servable.labels, work.future.result(), cost, asked)
 
     def _admit(self, version: Version, tokens: int, *, deadline: float) -> Permit:
         meters = self.metrics.of(version.model)
@@ -156,16 +158,17 @@ class DataPlane:
             meters.refused("overloaded")
             raise
 
-    async def _encode(self, inputs: Inputs, servable: Servable, *, deadline: float) -> Sequence[Encoding]:
+    async def _encode(self, inputs: Inputs, servable: Servable, *, deadline: float) -> Asked | None:
+        """The texts made ready; None where the inputs are token ids already."""
         if not inputs or isinstance(inputs[0], Encoding):
-            return cast("Sequence[Encoding]", inputs)
+            return None
         texts = cast("Sequence[Text]", inputs)
         if _characters(texts) <= ON_LOOP_CHARACTERS:
-            return servable.encoder.encode(texts)
-        return await self.aside(lambda: servable.encoder.encode(texts), deadline=deadline)
+            return servable.answering.encode(texts)
+        return await self.aside(lambda: servable.answering.encode(texts), deadline=deadline)
 
     def _check(self, encodings: Sequence[Encoding], servable: Servable, *, long_text: LongText) -> None:
-        longest, known = servable.encoder.max_tokens, servable.vocabulary_size
+        longest, known = servable.answering.max_tokens, servable.answering.vocabulary_size
         for index, encoding in enumerate(encodings):
             ids = encoding.ids
             if not 0 < len(ids) <= longest:
@@ -192,7 +195,8 @@ def _estimate(inputs: Inputs, servable: Servable) -> int:
     if not inputs or isinstance(inputs[0], Encoding):
         return sum(map(len, cast("Sequence[Encoding]", inputs)))
     guess = _characters(cast("Sequence[Text]", inputs)) // _CHARACTERS_PER_TOKEN + 2 * len(inputs)
-    return min(guess, servable.encoder.max_tokens * len(inputs))
+    answering = servable.answering
+    return guess if answering.windowed else min(guess, answering.max_tokens * len(inputs))
 
 
 def _cost(work: Work, encodings: Sequence[Encoding], *, tokenize_ms: float) -> Cost:

@@ -18,7 +18,7 @@ from penjing.core.errors import PenjingError
 from penjing.serve.answers import Cost
 from penjing.serve.lane import Lane
 from penjing.store.manifest import Manifest
-from penjing.tokens import TextEncoder
+from penjing.tasks.answering import Answerer
 
 
 class State(IntEnum):
@@ -72,18 +72,17 @@ class Servable:
 
     Args:
         manifest: the bundle's.
-        encoder: its tokenizer.
+        answering: from texts to token ids, and from outputs to answers.
         lane: its engine at work.
     """
 
-    __slots__ = ("encoder", "labels", "lane", "manifest", "vocabulary_size")
+    __slots__ = ("answering", "labels", "lane", "manifest")
 
-    def __init__(self, manifest: Manifest, encoder: TextEncoder, lane: Lane) -> None:
+    def __init__(self, manifest: Manifest, answering: Answerer, lane: Lane) -> None:
         self.manifest = manifest
-        self.encoder = encoder
+        self.answering = answering
         self.lane = lane
         self.labels = manifest.labels
-        self.vocabulary_size = encoder.vocabulary_size  # asked once: the tokenizer counts anew each time
 
 
 class Version:

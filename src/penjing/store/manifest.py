@@ -38,20 +38,28 @@ class EngineSpec(Frozen):
         precision: number format of the matrix products.
         file: the engine's model, relative to the bundle.
         takes_type_ids: whether callers may tell the two texts of a pair apart by ``token_type_ids``.
+        reads: what the head reads of each sequence, and so what it has a row of outputs for.
     """
 
     name: Literal["onnxruntime", "openvino"]
     precision: Literal["fp32", "bf16", "int8"]
     file: str
     takes_type_ids: bool = True
+    reads: Literal["first", "tokens"] = "first"
 
 
 class TextLimits(Frozen):
-    """How text becomes tokens for this model."""
+    """How text becomes tokens for this model.
+
+    Attributes:
+        max_tokens: of a sequence, special tokens included.
+        stride: tokens by which the windows of a longer text overlap; 0 where it is cut.
+    """
 
     tokenizer: str = "checkpoint/tokenizer.json"
     max_tokens: int = Field(ge=3, le=1 << 20)
     pad_id: int = 0
+    stride: int = Field(default=0, ge=0)
 
 
 class Parent(Frozen):

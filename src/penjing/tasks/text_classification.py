@@ -58,9 +58,11 @@ def targets_of(examples: Sequence[TextExample], labels: Sequence[str]) -> npt.ND
         raise DataError(f"label {error.args[0]!r}", expected=f"one of {', '.join(labels)}") from error
 
 
-def loss(logits: Tensor, targets: Tensor) -> Tensor:
+def loss(logits: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
     """Cross-entropy summed over sequences: Σ −log softmax(logits)[target]."""
     from torch.nn import functional
+
+    del lengths
 
     return functional.cross_entropy(logits, targets, reduction="sum")
 

@@ -4,6 +4,16 @@ Depends on NumPy and ``tokenizers`` only, so that the server can use it without 
 """
 
 from penjing.tokens.encode import Encoding, Text, TextEncoder
-from penjing.tokens.packing import PackedBatch, pack_flat, pack_rows, pack_sequences, row_width
+from penjing.tokens.packing import PackedBatch, Reads, pack_flat, pack_rows, pack_sequences, row_width
 
-__all__ = ["Encoding", "PackedBatch", "Text", "TextEncoder", "pack_flat", "pack_rows", "pack_sequences", "row_width"]
+__all__ = [
+    "Encoding",
+    "PackedBatch",
+    "Reads",
+    "Text",
+    "TextEncoder",
+    "pack_flat",
+    "pack_rows",
+    "pack_sequences",
+    "row_width",
+]

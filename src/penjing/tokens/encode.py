@@ -72,14 +72,7 @@ class TextEncoder:
     """
 
     def __init__(self, path: Path, *, max_tokens: int) -> None:
-        try:
-            self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the Rust side raises plain Exception
-            raise CheckpointError(
-                f"tokenizer {path} cannot be read: {error}",
-                expected="a tokenizer.json as Transformers writes it",
-                do="Save the tokenizer again with tokenizer.save_pretrained(directory).",
-            ) from error
+        self._tokenizer = open_tokenizer(path)
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
         self._safe_cut = safe_cut(self._tokenizer)
@@ -120,10 +113,7 @@ class TextEncoder:
             uncut = Tokenizer.from_str(self._tokenizer.to_str())
             uncut.no_truncation()
             self._uncut = uncut
-        made = [self._uncut.encode(text, add_special_tokens=special) for text in texts]
-        return [
-            Spelling(one.ids, one.tokens, one.offsets, [mark == 1 for mark in one.special_tokens_mask]) for one in made
-        ]
+        return spell(self._uncut, texts, special=special)
 
     def _beginning(self, text: Text) -> Text:
         if self._safe_cut is None or not isinstance(text, str) or len(text) <= self._enough_characters:
@@ -139,6 +129,28 @@ class TextEncoder:
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """The tokens behind ids, for people to read."""
         return [self._tokenizer.id_to_token(int(one)) or f"<{one}>" for one in ids]
+
+
+def open_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer in a file.
+
+    Raises:
+        CheckpointError: the file is absent or is not a tokenizer.
+    """
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the Rust side raises plain Exception
+        raise CheckpointError(
+            f"tokenizer {path} cannot be read: {error}",
+            expected="a tokenizer.json as Transformers writes it",
+            do="Save the tokenizer again with tokenizer.save_pretrained(directory).",
+        ) from error
+
+
+def spell(tokenizer: Tokenizer, texts: Sequence[str], *, special: bool) -> list[Spelling]:
+    """The tokens of texts, by a tokenizer that cuts nothing."""
+    made = [tokenizer.encode(text, add_special_tokens=special) for text in texts]
+    return [Spelling(one.ids, one.tokens, one.offsets, [mark == 1 for mark in one.special_tokens_mask]) for one in made]
 
 
 def _encoding(one: Any) -> Encoding:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ import numpy.typing as npt
 from penjing.tokens.encode import Encoding
 
 Ints = npt.NDArray[np.int64]
+# What a head reads of each sequence: its first token, or every one.
+Reads = Literal["first", "tokens"]
 
 # Few widths: an engine prepares kernels for each shape it meets.
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
@@ -79,6 +82,7 @@ class PackedBatch:
         first: int64 (sequences,), index of each sequence's first token in the flattened rows.
         lengths: int64 (sequences,), tokens of each sequence.
         order: int64 (sequences,), position of each sequence in the caller's list.
+        reads: what the head reads of each sequence.
     """
 
     input_ids: Ints
@@ -88,6 +92,12 @@ class PackedBatch:
     first: Ints
     lengths: Ints
     order: Ints
+    reads: Reads = "first"
+
+    @property
+    def cells(self) -> Ints:
+        """int64 (outputs,), flat index of every cell that the head reads, sequence by sequence."""
+        return self.first if self.reads == "first" else token_cells(self.first, self.lengths)
 
     @property
     def tokens(self) -> int:
@@ -103,6 +113,27 @@ class PackedBatch:
         """The same batch, its ``order`` counted from ``offset`` earlier."""
         return replace(self, order=self.order + offset)
 
+    def by_sequence(self, outputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """Rows of outputs (one a cell that is read) apart by sequence, in the batch's own order."""
+        if self.reads == "first":
+            return list(outputs[:, None])
+        return np.split(outputs, np.cumsum(self.lengths)[:-1])
+
+    def in_order(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Rows of outputs in the order of the caller's list, of which the batch must hold all."""
+        if self.reads == "first":
+            placed = np.empty_like(outputs)
+            placed[self.order] = outputs
+            return placed
+        apart = self.by_sequence(outputs)
+        return np.concatenate([apart[at] for at in np.argsort(self.order)])
+
+
+def token_cells(first: Ints, lengths: Ints) -> Ints:
+    """Flat index of every token: int64 (tokens,), sequence by sequence."""
+    begins = np.cumsum(lengths) - lengths
+    return np.repeat(first - begins, lengths) + np.arange(lengths.sum())
+
 
 def pack_sequences(
     sequences: Sequence[Encoding],
@@ -110,6 +141,7 @@ def pack_sequences(
     width: int | None = None,
     rows: Sequence[Sequence[int]] | None = None,
     pad_id: int = 0,
+    reads: Reads = "first",
 ) -> PackedBatch:
     """Lay sequences into rows.
 
@@ -119,6 +151,7 @@ def pack_sequences(
             fullest of the given ``rows``.
         rows: which sequences go together; by default :func:`pack_rows` decides.
         pad_id: token id written into empty cells. Its value never reaches an answer.
+        reads: what the head reads of each sequence.
 
     Raises:
         ValueError: no sequence, an empty one, or a row that holds more than ``width`` tokens.
@@ -143,7 +176,7 @@ def pack_sequences(
             at += len(sequence)
     taken = np.array([len(sequence) for members in laid for sequence in members], np.int64)
     order = np.array([index for members in rows for index in members], np.int64)
-    return PackedBatch(ids, positions, segments, types, np.array(first, np.int64), taken, order)
+    return PackedBatch(ids, positions, segments, types, np.array(first, np.int64), taken, order, reads)
 
 
 def _width_for(rows: Sequence[Sequence[Encoding]], width: int | None) -> int:

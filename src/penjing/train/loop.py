@@ -31,8 +31,9 @@ from penjing.train.plan import StepPlan
 from penjing.train.recipe import TrainingRecipe, resolve_precision
 from penjing.train.state import RunState, StateDirectory
 
-# (outputs (sequences, outputs), targets (sequences, …)) → the *sum* of the losses, scalar.
-Objective = Callable[[Tensor, Tensor], Tensor]
+# (outputs (cells read, outputs), targets of the same sequences, their lengths (sequences,)) → the *sum* of the
+# losses over real targets, scalar.
+Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
 _RECORD_EVERY = 10
 
 
@@ -42,11 +43,23 @@ class TrainingSet:
 
     Attributes:
         sequences: tokenised texts.
-        targets: int64 (rows,), or float (rows, outputs) for objectives that want it.
+        targets: an array with a row a sequence, or a list of arrays with a row a token.
+        weights: int64 (sequences,), how many real targets each has; None is one each.
     """
 
     sequences: Sequence[Encoding]
-    targets: npt.NDArray[Any]
+    targets: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
+    weights: npt.NDArray[np.int64] | None = None
+
+    def targets_of(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """Targets of some sequences, one after another."""
+        if isinstance(self.targets, np.ndarray):
+            return torch.from_numpy(self.targets[rows])
+        return torch.from_numpy(np.concatenate([self.targets[row] for row in rows]))
+
+    def weight_of(self, rows: npt.NDArray[np.int64]) -> int:
+        """Real targets of some sequences; 1 where there is none."""
+        return len(rows) if self.weights is None else max(1, int(self.weights[rows].sum()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +97,7 @@ def train(
     Args:
         encoder: freshly loaded; left in evaluation mode.
         data: the training split.
-        objective: sum of losses over sequences.
+        objective: sum of losses over real targets.
         recipe: settings.
         seed: of order and dropout.
         states: where resumable states live while the run lasts; None keeps none.
@@ -178,7 +191,8 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
-        loss = sum(self._backward(part, share_of=len(rows)) for part in self._passes(rows))
+        share_of = self.data.weight_of(rows)
+        loss = sum(self._backward(part, share_of=share_of) for part in self._passes(rows))
         norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self.recipe.clip_norm or float("inf")))
         if not np.isfinite(loss) or not np.isfinite(norm):
             raise _diverged(step, loss, norm, rate)
@@ -201,7 +215,7 @@ class _Run:
         flat = PackedTensors.of(pack_flat(sequences))
         with autocast(self.precision):
             logits = self.encoder(flat, after=self.frozen.after(rows) if self.frozen else None)
-        loss = self.objective(logits.float(), torch.from_numpy(self.data.targets[rows])) / share_of
+        loss = self.objective(logits.float(), self.data.targets_of(rows), flat.lengths) / share_of
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
 

@@ -15,7 +15,8 @@ penjing finetune --name topics --model all-minilm-l6-v2 --train news.csv
 ```
 
 Any table with a text and a label column will do (CSV, TSV, JSONL, Parquet, .tab), or a folder with one
-subfolder of texts a label. Killed halfway, the same command goes on where it was.
+subfolder of texts a label. With --task token-classification: CoNLL files, or JSONL with spans. Killed
+halfway, the same command goes on where it was.
 """
 
 
@@ -26,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 def _finetune(
     name: Annotated[str | None, typer.Option(help="Name of the model in the store.")] = None,
+    task: Annotated[str | None, typer.Option(help="text-classification (the default) or token-classification.")] = None,
     model: Annotated[str | None, typer.Option(help="Checkpoint directory, packaged name or hub name.")] = None,
     train: Annotated[str | None, typer.Option(help="Labelled training data: file, folder or data set name.")] = None,
     test: Annotated[str | None, typer.Option(help="Test data; by default the set's own, or a fifth held out.")] = None,
@@ -43,7 +45,7 @@ def _finetune(
     from penjing.core.recipe import resolve_recipe
 
     flags = {
-        "name": name, "model": model, "data.train": train, "data.test": test,
+        "name": name, "task": task, "model": model, "data.train": train, "data.test": test,
         "training.epochs": epochs, "text.max_tokens": max_tokens, "seed": seed,
     }  # fmt: skip
     told = resolve_recipe(FinetuneRecipe, recipe, sets or (), flags=flags)
@@ -53,5 +55,5 @@ def _finetune(
         return
     show(quality_table(done.judgement.result, title=done.bundle.reference))
     if done.systems:
-        show(speed_table(done.systems, title="Through the server, with the test texts"))
+        show(speed_table(done.systems, title="Through the server, with the test texts", metric=done.metric))
     show(f"Registered {done.bundle.reference}. Report: {done.bundle.path / 'report.html'}")

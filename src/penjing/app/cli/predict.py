@@ -6,6 +6,7 @@ import json
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,10 +16,10 @@ import typer
 from penjing.app.cli.options import DEFAULT_STORE, JSON, MODEL, RECIPE, SETS, STORE, print_json
 
 if TYPE_CHECKING:
-    from penjing.tasks.text_classification import Prediction
+    from penjing.tasks.answering import Answer
     from penjing.tokens import Text
 
-_HELP = """Answer texts without a server, in their order: label, probability, text.
+_HELP = """Answer texts without a server, in their order: label and probability, or the entities, and the text.
 
 ```console
 penjing predict newsgroups "my clutch slips in third gear"
@@ -68,10 +69,16 @@ def _predict(
         _show(answer, source)
 
 
-def _show(answer: Callable[[Iterable[Text]], Iterator[Prediction]], source: Iterator[Text]) -> None:
+def _show(answer: Callable[[Iterable[Text]], Iterator[Answer]], source: Iterator[Text]) -> None:
     asked: deque[Text] = deque()  # read ahead of the answers
     for one in answer(_remembered(source, asked)):
-        sys.stdout.write(f"{one.label}  {one.score:.2f}  {_shown(asked.popleft())}\n")
+        sys.stdout.write(f"{_said(one)}  {_shown(asked.popleft())}\n")
+
+
+def _said(answer: Answer) -> str:
+    if isinstance(answer, list):
+        return ", ".join(f"{one.label}: {one.text}" for one in answer) or "-"
+    return f"{answer.label}  {answer.score:.2f}"
 
 
 def _remembered(texts: Iterable[Text], asked: deque[Text]) -> Iterator[Text]:
@@ -85,7 +92,9 @@ def _shown(text: Text) -> str:
     return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}…"
 
 
-def _facts(answer: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+def _facts(answer: Answer, labels: Sequence[str]) -> dict[str, Any]:
+    if isinstance(answer, list):
+        return {"entities": [asdict(one) | {"score": round(one.score, 6)} for one in answer]}
     facts: dict[str, Any] = {"label": answer.label, "score": round(answer.score, 6)}
     if labels:
         facts["probabilities"] = dict(zip(labels, answer.probabilities.round(6).tolist(), strict=True))

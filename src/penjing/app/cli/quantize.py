@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 def _quantize(
     model: MODEL,
     engine: Annotated[str | None, typer.Option(help="auto, measure, onnxruntime or openvino.")] = None,
-    max_drop: Annotated[float | None, typer.Option(help="Accuracy that may be lost, as a share: 0.02.")] = None,
+    max_drop: Annotated[float | None, typer.Option(help="Accuracy (or F1) that may be lost, as a share: 0.02.")] = None,
     recipe: RECIPE = None,
     sets: SETS = None,
     store: STORE = DEFAULT_STORE,
@@ -45,9 +45,10 @@ def _quantize(
         print_json(version_facts(done.bundle))
         return
     changed = done.comparison
+    (metric,) = changed.differences
     show(
-        speed_table(done.systems, title="Through the server, in turns, with the test texts"),
-        f"On {changed.n:,} test texts int8 changes accuracy by {percent(changed.accuracy_difference)} "
+        speed_table(done.systems, title="Through the server, in turns, with the test texts", metric=metric),
+        f"On {changed.n:,} test texts int8 changes {metric} by {percent(changed.differences[metric])} "
         f"and agrees on {percent(changed.agreement)}.",
         f"Registered {done.bundle.reference}. Report: {done.bundle.path / 'report.html'}",
     )

@@ -85,7 +85,7 @@ def _tables(done: Quickstarted) -> list[Any]:
         tables.append(quality_table(first.quality, title=f"{done.first.reference} (fp32)"))
     if second.comparison:
         changed = second.comparison.result
-        cost, same = percent(changed.accuracy_difference), percent(changed.agreement)
+        cost, same = percent(changed.differences["accuracy"]), percent(changed.agreement)
         tables += [
             speed_table(second.systems, title="Measured in turns in one run; Penjing through its HTTP server"),
             *second.notes,

@@ -20,6 +20,7 @@ class ReadOptions:
         delimiter: None goes by the suffix.
         quoted: whether a quotation mark encloses a field.
         columns: names for a file without a header line; None reads the header.
+        format: name of the reader; None goes by the suffix.
     """
 
     encoding: str | None = None
@@ -27,6 +28,7 @@ class ReadOptions:
     delimiter: str | None = None
     quoted: bool = True
     columns: tuple[str, ...] | None = None
+    format: str | None = None
 
 
 Reader = Callable[[Path, ReadOptions], Iterator[Row]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,33 @@ Shape = tuple[int, ...]
 Ints = npt.NDArray[np.int64]
 
 
-def to_inputs(tensors: Tensors) -> tuple[Inputs, Shape]:
-    """Sequences in order, and the shape that their answers are to have.
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How answers are to be laid out.
+
+    Attributes:
+        shape: of the batch: (batch,), or more where a row is itself a batch.
+        width: tokens of a row as it came, padding included; 0 for texts.
+        kept: of each row, the part that is not padding; empty for texts.
+    """
+
+    shape: Shape
+    width: int = 0
+    kept: tuple[slice, ...] = ()
+
+    def spread(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Rows of outputs, one a token that is not padding, as (…shape, width, outputs) with zeros elsewhere."""
+        spread = np.zeros((len(self.kept), self.width, outputs.shape[1]), np.float32)
+        at = 0
+        for row, part in enumerate(self.kept):
+            begin, end, _ = part.indices(self.width)
+            spread[row, begin:end] = outputs[at : at + end - begin]
+            at += end - begin
+        return spread.reshape(*self.shape, self.width, outputs.shape[1])
+
+
+def to_inputs(tensors: Tensors) -> tuple[Inputs, Layout]:
+    """Sequences in order, and how their answers are to be laid out.
 
     Args:
         tensors: ``text`` and perhaps ``text_pair``, objects (str) of any one shape; or ``input_ids`` and
@@ -40,7 +66,7 @@ def to_inputs(tensors: Tensors) -> tuple[Inputs, Shape]:
                 f"Tensor {name} has shape {list(tensor.shape)}, but {first} has {list(tensors[first].shape)}"
             )
     if first == "text":
-        return _texts(tensors), tensors[first].shape
+        return _texts(tensors), Layout(tensors[first].shape)
     return _encodings(tensors)
 
 
@@ -51,21 +77,22 @@ def _texts(tensors: Tensors) -> list[Text]:
     return texts
 
 
-def _encodings(tensors: Tensors) -> tuple[list[Encoding], Shape]:
+def _encodings(tensors: Tensors) -> tuple[list[Encoding], Layout]:
     ids = tensors["input_ids"]
     if ids.shape == (0,):
-        return [], (0,)
+        return [], Layout((0,))
     if ids.ndim not in (2, 3):
         raise InvalidRequestError(f"Tensor input_ids has shape {list(ids.shape)}, but [-1,-1] is expected")
     rows = _rows(ids)
     masks = _rows(tensors["attention_mask"]) if "attention_mask" in tensors else None
     types = _rows(tensors["token_type_ids"]) if "token_type_ids" in tensors else None
-    encodings = []
+    encodings, parts = [], []
     for index, row in enumerate(rows):
         kept = slice(None) if masks is None else _kept(masks[index], index=index)
+        parts.append(kept)
         kinds = None if types is None else types[index][kept]
         encodings.append(Encoding(row[kept], kinds if kinds is not None and np.count_nonzero(kinds) else None))
-    return encodings, ids.shape[:-1]
+    return encodings, Layout(ids.shape[:-1], ids.shape[-1], tuple(parts))
 
 
 def _rows(tensor: Ints) -> Ints:

@@ -76,20 +76,19 @@ class OpenInference:
             deadline = min(deadline, request.began + asked.timeout_s)
         version = self._enter(call)
         try:
+            check_wanted(asked, version.servable, model=call.model)
             with request.while_connected():
                 answers = await self._plane.ask(version, asked.inputs, deadline=deadline)
+            return infer_reply(answers, asked, version.servable)
         finally:
             version.leave()
-        return infer_reply(answers, asked)
 
     async def _read(self, call: Call, request: Request) -> InferRequest:
         if request.header(b"content-encoding").strip().lower() not in _ENCODINGS:
             raise InvalidRequestError("Unsupported compression type", expected="gzip or deflate")
         body = await request.body()
         read = partial(read_request, body, request.header(LENGTH_HEADER), model=call.model)
-        asked = read() if len(body) <= LONG_BODY_BYTES else await self._plane.aside(read, deadline=request.deadline)
-        check_wanted(asked, model=call.model)
-        return asked
+        return read() if len(body) <= LONG_BODY_BYTES else await self._plane.aside(read, deadline=request.deadline)
 
     async def _control(self, call: Call, request: Request) -> Reply:
         body = await request.body()

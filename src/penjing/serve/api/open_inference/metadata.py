@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from penjing.core.version import __version__
-from penjing.serve.api.open_inference.replies import LABEL, LOGITS, PROBABILITIES, SCORE
+from penjing.serve.api.open_inference.replies import ENTITIES, LABEL, LOGITS, PROBABILITIES, SCORE
 from penjing.serve.api.open_inference.requests import DATATYPES, TEXTS
 from penjing.serve.models import Models
 from penjing.serve.versions import State, Version
@@ -106,6 +106,11 @@ def _inputs(version: Version) -> list[dict[str, Any]]:
 
 def _outputs(version: Version) -> list[dict[str, Any]]:
     classes = len(version.servable.labels) or -1
+    if version.servable.answering.reads == "tokens":
+        return [
+            {"name": ENTITIES, "datatype": "BYTES", "shape": [-1]},
+            {"name": LOGITS, "datatype": "FP32", "shape": [-1, -1, classes]},
+        ]
     return [
         {"name": LABEL, "datatype": "BYTES", "shape": [-1]},
         {"name": SCORE, "datatype": "FP32", "shape": [-1]},

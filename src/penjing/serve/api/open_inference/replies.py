@@ -1,7 +1,8 @@
 """Answers as output tensors: which, in which form, in which order.
 
-Whatever came in, any of the four outputs may be wanted. Where none is named, token ids give ``logits``,
-as a model exported for Triton would, and texts give all four.
+Of a classifier any of its four outputs may be wanted, whatever came in; where none is named, token ids give
+``logits``, as a model exported for Triton would, and texts give all four. A tagger gives ``entities`` to
+texts, a JSON list each, and ``logits`` of every token to token ids.
 
 Source: Open Inference Protocol, "Inference Response JSON Object"; Triton's ``FinalizeResponse`` in
 ``src/http_server.cc`` and ``src/classification.cc``.
@@ -10,7 +11,7 @@ Source: Open Inference Protocol, "Inference Response JSON Object"; Triton's ``Fi
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,9 +21,11 @@ from penjing.serve.answers import Answers, Floats
 from penjing.serve.api.http import Reply
 from penjing.serve.api.open_inference.requests import LENGTH_HEADER, InferRequest, WantedOutput
 from penjing.serve.api.open_inference.tensors import BYTES, pack_bytes
-from penjing.serve.decoding import Predictions, classify
+from penjing.serve.decoding import Predictions, classify, entities
+from penjing.serve.versions import Servable
 
 LABEL, SCORE, PROBABILITIES, LOGITS = "label", "score", "probabilities", "logits"
+ENTITIES = "entities"
 OUTPUTS = (LABEL, SCORE, PROBABILITIES, LOGITS)
 _FP32 = "FP32"
 _BINARY_TYPE = b"application/octet-stream"
@@ -46,15 +49,17 @@ class Output(NamedTuple):
         return pack_bytes(self.values)
 
 
-def infer_reply(answers: Answers, asked: InferRequest) -> Reply:
+def outputs_for(servable: Servable, *, is_text: bool) -> tuple[str, ...]:
+    """The outputs that there are for a request."""
+    if servable.answering.reads == "first":
+        return OUTPUTS
+    return (ENTITIES,) if is_text else (LOGITS,)
+
+
+def infer_reply(answers: Answers, asked: InferRequest, servable: Servable) -> Reply:
     """The reply to an inference request."""
-    usual = OUTPUTS if asked.is_text else (LOGITS,)
-    wanted = asked.outputs or tuple(WantedOutput(name) for name in usual)
-    needs_classes = any(one.name != LOGITS or one.classes for one in wanted)
-    predicted = classify(answers.outputs, answers.labels) if needs_classes else None
     described, contents = [], []
-    for one in wanted:
-        output = _output(one, answers, predicted)
+    for one, output in _outputs(answers, asked, servable):
         told: dict[str, Any] = {"name": one.name, "datatype": output.datatype, "shape": list(output.shape)}
         if asked.is_binary if one.is_binary is None else one.is_binary:
             contents.append(output.content())
@@ -75,23 +80,45 @@ def infer_reply(answers: Answers, asked: InferRequest) -> Reply:
     return Reply(200, b"".join((head, *contents)), _BINARY_TYPE, [(LENGTH_HEADER, b"%d" % len(head)), *headers])
 
 
-def check_wanted(asked: InferRequest, *, model: str) -> None:
+def _outputs(answers: Answers, asked: InferRequest, servable: Servable) -> Iterator[tuple[WantedOutput, Output]]:
+    offered = outputs_for(servable, is_text=asked.is_text)
+    usual = (LOGITS,) if LOGITS in offered and not asked.is_text else offered
+    wanted = asked.outputs or tuple(WantedOutput(name) for name in usual)
+    if servable.answering.reads == "tokens":
+        for one in wanted:
+            yield one, _of_tokens(answers, asked, servable)
+        return
+    needs_classes = any(one.name != LOGITS or one.classes for one in wanted)
+    predicted = classify(answers.outputs, answers.labels) if needs_classes else None
+    for one in wanted:
+        yield one, _output(one, answers, predicted)
+
+
+def _of_tokens(answers: Answers, asked: InferRequest, servable: Servable) -> Output:
+    if asked.is_text:
+        found = [json.dumps(own, ensure_ascii=False) for own in entities(answers, servable)]
+        return Output(BYTES, (len(found),), found)
+    logits = asked.layout.spread(answers.outputs)
+    return Output(_FP32, logits.shape, logits)
+
+
+def check_wanted(asked: InferRequest, servable: Servable, *, model: str) -> None:
     """Before anything is computed for it.
 
     Raises:
         FieldError: an output is wanted that there is not, or twice, or as classes that it has not.
     """
-    names = [one.name for one in asked.outputs]
+    names, offered = [one.name for one in asked.outputs], outputs_for(servable, is_text=asked.is_text)
     for one in asked.outputs:
-        if one.name not in OUTPUTS:
+        if one.name not in offered:
             raise FieldError(
                 f"unexpected inference output '{one.name[:80]}' for model '{model}'",
                 field="outputs",
-                expected=f"one of {', '.join(OUTPUTS)}",
+                expected=f"one of {', '.join(offered)}",
             )
         if names.count(one.name) > 1:
             raise FieldError(f"output '{one.name}' is wanted twice", field="outputs")
-        if one.classes and one.name == LABEL:
+        if one.classes and (one.name == LABEL or servable.answering.reads == "tokens"):
             raise FieldError(
                 f"class result not available for output due to unsupported type '{BYTES}'",
                 field="outputs",

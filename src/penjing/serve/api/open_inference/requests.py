@@ -15,7 +15,7 @@ from penjing.core.errors import FieldError, InvalidRequestError, MalformedError,
 from penjing.serve.answers import Inputs
 from penjing.serve.api.documents import field, optional, parse_object, shown
 from penjing.serve.api.open_inference.tensors import BYTES, INTEGERS, Array, Tail, read_tensor
-from penjing.serve.api.sequences import to_inputs
+from penjing.serve.api.sequences import Layout, to_inputs
 
 LENGTH_HEADER = b"inference-header-content-length"
 IDS = ("input_ids", "attention_mask", "token_type_ids")
@@ -49,6 +49,7 @@ class InferRequest:
     Attributes:
         inputs: texts, pairs or encodings.
         is_text: whether they came as text rather than as token ids.
+        layout: how they came, for outputs of every token.
         id: given back with the answer; empty if none came.
         outputs: wanted ones; empty asks for the usual ones.
         is_binary: whether outputs are to be binary unless they say otherwise.
@@ -57,6 +58,7 @@ class InferRequest:
 
     inputs: Inputs
     is_text: bool
+    layout: Layout
     id: str
     outputs: tuple[WantedOutput, ...]
     is_binary: bool
@@ -78,7 +80,7 @@ def read_request(body: bytes, header_length: str, *, model: str) -> InferRequest
     content = memoryview(body)
     length = _json_length(header_length, len(content))
     document, tail = parse_object(content[:length]), Tail(content[length:])
-    inputs, is_text = _read_inputs(field(document, "inputs", list), tail, model=model)
+    inputs, is_text, layout = _read_inputs(field(document, "inputs", list), tail, model=model)
     if tail.left:
         raise MalformedError(f"unexpected additional input data for model '{model}'")
     parameters = optional(document, "parameters", dict) or {}
@@ -87,6 +89,7 @@ def read_request(body: bytes, header_length: str, *, model: str) -> InferRequest
     return InferRequest(
         inputs,
         is_text=is_text,
+        layout=layout,
         id=optional(document, "id", str) or "",
         outputs=tuple(_read_output(one) for one in optional(document, "outputs", list) or ()),
         is_binary=optional(parameters, "binary_data_output", bool, where="parameters") or False,
@@ -107,8 +110,8 @@ def _json_length(header: str, whole: int) -> int:
     return length
 
 
-def _read_inputs(sent: list[Any], tail: Tail, *, model: str) -> tuple[Inputs, bool]:
-    """The sequences, and whether they came as text."""
+def _read_inputs(sent: list[Any], tail: Tail, *, model: str) -> tuple[Inputs, bool, Layout]:
+    """The sequences, whether they came as text, and their layout."""
     tensors: dict[str, Array] = {}
     shapes: dict[str, tuple[int, ...]] = {}
     for index, one in enumerate(sent):
@@ -133,8 +136,9 @@ def _read_inputs(sent: list[Any], tail: Tail, *, model: str) -> tuple[Inputs, bo
         )
     _check_shapes(shapes, leading, model=model)
     if not shapes[leading][0]:
-        return [], is_text
-    return to_inputs({name: values.reshape(shapes[name]) for name, values in tensors.items()})[0], is_text
+        return [], is_text, Layout((0,))
+    inputs, layout = to_inputs({name: values.reshape(shapes[name]) for name, values in tensors.items()})
+    return inputs, is_text, layout
 
 
 def _check_shapes(shapes: Mapping[str, tuple[int, ...]], leading: str, *, model: str) -> None:

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from penjing.core.errors import EmptyError, UnsupportedError
+from penjing.core.nouns import Task
 from penjing.serve.answers import Answers, Cost, Floats
 from penjing.serve.api.http import Headers, Reply, Request, json_reply
 from penjing.serve.api.tei.bodies import read_predict, read_tokenize
 from penjing.serve.api.tei.models import is_classifier
-from penjing.serve.decoding import classify
+from penjing.serve.decoding import classify, entities
 from penjing.serve.plane import DataPlane, LongText
 from penjing.serve.versions import Version
 from penjing.tokens.encode import Spelling, Text
@@ -38,14 +39,18 @@ class Call:
 
 
 async def predict(call: Call) -> Reply:
-    """Labels with their scores."""
+    """Labels with their scores; of a tagger, which TEI refuses, the entities of each text."""
     body = read_predict(call.document)
-    if not is_classifier(call.version.servable):
+    is_tagger = call.version.servable.manifest.task is Task.TOKEN_CLASSIFICATION
+    if not is_tagger and not is_classifier(call.version.servable):
         raise UnsupportedError("Model is not a classifier model")
     long_text: LongText | None = None if body.truncate is None else "cut" if body.truncate else "refuse"
     with call.request.while_connected():
         answers = await call.plane.ask(call.version, body.texts, deadline=call.request.deadline, long_text=long_text)
-    ranked = _ranked(answers, raw_scores=body.raw_scores)
+    if is_tagger:
+        ranked: list[Any] = entities(answers, call.version.servable)
+    else:
+        ranked = _ranked(answers, raw_scores=body.raw_scores)
     return json_reply(
         200, ranked if body.is_batch else ranked[0], headers=_cost_headers(call, answers.cost, body.texts)
     )

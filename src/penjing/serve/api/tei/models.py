@@ -53,7 +53,7 @@ def chosen(request: Request, models: Models) -> Reference:
 
 def info(version: Version, recipe: ServeRecipe) -> dict[str, Any]:
     """What TEI says of its model; a client that keeps to ``max_client_batch_size`` is never refused for size."""
-    manifest, longest = version.servable.manifest, version.servable.encoder.max_tokens
+    manifest, longest = version.servable.manifest, version.servable.answering.max_tokens
     engine = manifest.engine
     return {
         "model_id": version.model,
@@ -79,7 +79,10 @@ def is_classifier(servable: Servable) -> bool:
 
 
 def _model_type(servable: Servable) -> dict[str, Any]:
-    """Embedding models come with their task; TEI's word for them is ``{"embedding": {"pooling": …}}``."""
+    """Embedding models come with their task; TEI's word for them is ``{"embedding": {"pooling": …}}``.
+
+    TEI knows no tagger; one is a classifier here, of tokens.
+    """
     labels = servable.labels
     named = {
         "id2label": {str(index): label for index, label in enumerate(labels)},

@@ -4,6 +4,8 @@ What Penjing adds, all of it where TensorFlow Serving answers with an error:
 
 - ``attention_mask`` may be left out (all ones), ``token_type_ids`` too (all zeros);
 - one row may itself be a batch (a list of lists of ids): its prediction is then a list;
+- for token classification, ``text`` gives a list of entities a text, objects with ``label``, ``text``, ``start``,
+  ``end`` and ``score``;
 - raw text: with no ``signature_name``, strings or objects with ``text`` go to the signature ``text``
   (``text``, optionally ``text_pair`` → ``label``, ``score``, ``probabilities``), and to ``classify``;
 - without the strict prefix, ``GET /v1/models`` lists the models, and ``GET /v1/models/<m>`` carries
@@ -20,11 +22,12 @@ from typing import Any
 import numpy as np
 
 from penjing.core.errors import InvalidRequestError, ModelNotFoundError, NotReadyError
+from penjing.core.nouns import Task
 from penjing.serve.answers import Answers
 from penjing.serve.api.counting import counted
 from penjing.serve.api.documents import LONG_BODY_BYTES
 from penjing.serve.api.http import Reply, Request
-from penjing.serve.api.sequences import Shape, to_inputs
+from penjing.serve.api.sequences import Layout, to_inputs
 from penjing.serve.api.site import NOT_FOUND
 from penjing.serve.api.tensorflow_serving import errors, status
 from penjing.serve.api.tensorflow_serving.bodies import Form, choose, read_inputs, signature_name
@@ -36,14 +39,15 @@ from penjing.serve.api.tensorflow_serving.printing import (
     Tensor,
     columns_json,
     decimals,
+    objects_json,
     results_json,
     rows_json,
     tokens_of,
 )
 from penjing.serve.api.tensorflow_serving.signatures import DEFAULT, TEXT, Signature, signatures_of
-from penjing.serve.decoding import classify
+from penjing.serve.decoding import classify, entities
 from penjing.serve.plane import DataPlane
-from penjing.serve.versions import Version
+from penjing.serve.versions import Servable, Version
 
 
 class TensorFlowServing:
@@ -119,12 +123,13 @@ class TensorFlowServing:
             if signature.method != "predict":
                 raise _wrong_method("predict", signature)
             form, tensors = read_inputs(document, signature)
-            inputs, shape = to_inputs(tensors)
+            inputs, layout = to_inputs(tensors)
             with request.while_connected():
                 answers = await self._plane.ask(version, inputs, deadline=request.deadline)
+            body = _print(answers, version.servable, signature, form=form, layout=layout)
         finally:
             version.leave()
-        return Reply(200, _print(answers, signature, form=form, shape=shape), headers=answers.cost.headers())
+        return Reply(200, body, headers=answers.cost.headers())
 
     def _enter(self, call: Call) -> Version:
         """The version of a call, with TensorFlow Serving's words where there is none. To be left."""
@@ -136,8 +141,11 @@ class TensorFlowServing:
             raise ModelNotFoundError(f"Servable not found for request: {call}") from error
 
 
-def _print(answers: Answers, signature: Signature, *, form: Form, shape: Shape) -> bytes:
+def _print(answers: Answers, servable: Servable, signature: Signature, *, form: Form, layout: Layout) -> bytes:
     tensors: dict[str, Tensor]
+    shape = layout.shape
+    if signature.name == TEXT and servable.manifest.task is Task.TOKEN_CLASSIFICATION:
+        return objects_json(entities(answers, servable), shape, form=form)
     if signature.name == TEXT:
         predicted = classify(answers.outputs, answers.labels)
         tensors = {
@@ -145,6 +153,8 @@ def _print(answers: Answers, signature: Signature, *, form: Form, shape: Shape) 
             "score": predicted.scores.reshape(shape),
             "probabilities": predicted.probabilities.reshape(*shape, len(predicted.classes)),
         }
+    elif servable.answering.reads == "tokens":
+        tensors = {"logits": layout.spread(answers.outputs)}
     else:
         tensors = {"logits": answers.outputs.reshape(*shape, answers.outputs.shape[1])}
     return rows_json(tensors) if form == "row" else columns_json(tensors)

@@ -90,6 +90,17 @@ def results_json(results: Sequence[str]) -> bytes:
     return f'{{\n{_INDENT}"results": [{", ".join(results)}\n{_INDENT}]\n}}'.encode()
 
 
+def objects_json(values: Sequence[Any], shape: tuple[int, ...], *, form: str) -> bytes:
+    """Answers that are no tensors: a JSON value each, one on a line."""
+    pad = _INDENT * 2
+    lines = [json.dumps(value, ensure_ascii=False) for value in values]
+    if len(shape) > 1:
+        lines = _rows(lines, shape)
+    key = "predictions" if form == "row" else "outputs"
+    body = f",\n{pad}".join(lines)
+    return f'{{\n{_INDENT}"{key}": [\n{pad}{body}\n{_INDENT}]\n}}'.encode()
+
+
 def _rows(tokens: list[str], shape: tuple[int, ...]) -> list[str]:
     """The elements of the first dimension, each on one line."""
     for level in range(len(shape) - 1, 0, -1):

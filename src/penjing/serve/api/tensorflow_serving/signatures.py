@@ -64,19 +64,22 @@ def signatures_of(servable: Servable) -> dict[str, Signature]:
 
 @lru_cache(maxsize=64)
 def _signatures(outputs: int, task: Task, *, takes_type_ids: bool) -> dict[str, Signature]:
-    offered = [_default(outputs, takes_type_ids=takes_type_ids)]
+    by_token = task is Task.TOKEN_CLASSIFICATION
+    offered = [_default((-1, -1, outputs) if by_token else (-1, outputs), takes_type_ids=takes_type_ids)]
     if task is Task.TEXT_CLASSIFICATION:
         offered.append(_text(outputs))
         offered.append(_on_examples("regress") if outputs == 1 else _on_examples("classify"))
+    elif by_token:
+        offered.append(_tagged_text())
     return {signature.name: signature for signature in offered}
 
 
-def _default(outputs: int, *, takes_type_ids: bool) -> Signature:
+def _default(logits: tuple[int, ...], *, takes_type_ids: bool) -> Signature:
     ids = TensorSpec("input_ids", "int64", (-1, -1))
     mask = TensorSpec("attention_mask", "int64", (-1, -1), required=False)
     types = TensorSpec("token_type_ids", "int64", (-1, -1), required=False)
     inputs = (mask, ids, types) if takes_type_ids else (mask, ids)
-    return Signature(DEFAULT, inputs, (TensorSpec("logits", "float", (-1, outputs)),))
+    return Signature(DEFAULT, inputs, (TensorSpec("logits", "float", logits),))
 
 
 def _text(outputs: int) -> Signature:
@@ -90,6 +93,11 @@ def _text(outputs: int) -> Signature:
         ),
         plain="text",
     )
+
+
+def _tagged_text() -> Signature:
+    text = TensorSpec("text", "string", (-1,))
+    return Signature(TEXT, (text,), (TensorSpec("entities", "string", (-1, -1)),), plain="text")
 
 
 def _on_examples(method: Literal["classify", "regress"]) -> Signature:

@@ -1,0 +1,118 @@
+"""The protocol that a task gives to the life-cycle commands, and what it speaks in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from penjing.app.prepared import Part, PreparedData
+from penjing.core.nouns import Task
+from penjing.core.progress import Progress
+from penjing.data import DataRecipe, Split, load_splits
+from penjing.engines import Engine
+from penjing.evaluate import Change, Quality
+from penjing.tokens import Reads, Text
+
+
+@dataclass(frozen=True, slots=True)
+class TextSettings:
+    """How text becomes tokens.
+
+    Attributes:
+        tokenizer: ``tokenizer.json``.
+        max_tokens: of a sequence, special tokens included.
+        stride: tokens by which the windows of a longer text overlap, for tasks that read all of it.
+    """
+
+    tokenizer: Path
+    max_tokens: int
+    stride: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Scores on a split, and the answers themselves, for paired comparison later.
+
+    Attributes:
+        result: scores with intervals.
+        predictions: int32, in a form that the task reads back; see :meth:`TaskFlow.compare`.
+    """
+
+    result: Quality
+    predictions: npt.NDArray[np.int32]
+
+
+class TaskFlow(Protocol):
+    """What is particular to a task.
+
+    Attributes:
+        task: which.
+        metric: the measure of quality that gates and tables go by.
+        reads: what the head reads of each sequence.
+        windowed: whether long texts are read whole, in windows, or cut.
+    """
+
+    task: Task
+    metric: str
+    reads: Reads
+    windowed: bool
+
+    def outputs_for(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Names of the head's outputs for the labels found in training data."""
+
+    def labels_behind(self, outputs: Sequence[str]) -> tuple[str, ...]:
+        """The labels that a head with these outputs knows."""
+
+    def part(self, split: Split[Any], text: TextSettings, outputs: Sequence[str]) -> Part:
+        """Tokenise a split and number its targets."""
+
+    def loss(self, outputs: Any, targets: Any, lengths: Any) -> Any:
+        """The objective, for torch tensors; see :data:`penjing.train.loop.Objective`."""
+
+    def judge(self, engine: Engine, part: Part, outputs: Sequence[str], *, name: str, progress: Progress) -> Judgement:
+        """Answer every example of a split and score the answers, in flat memory."""
+
+    def compare(
+        self,
+        baseline: npt.NDArray[np.int32],
+        candidate: npt.NDArray[np.int32],
+        *,
+        part: Part,
+        outputs: Sequence[str],
+    ) -> Change:
+        """What changed between two sets of answers to the same split."""
+
+    def texts(self, examples: Sequence[Any]) -> list[Text]:
+        """What a client would send of each example."""
+
+
+def prepare(recipe: DataRecipe, flow: TaskFlow, text: TextSettings, *, seed: int, progress: Progress) -> PreparedData:
+    """Read, check, split and tokenise.
+
+    Raises:
+        DataError, ResourceError, UsageError: from the readers.
+        CheckpointError: from the tokenizer.
+    """
+    data = load_splits(recipe, flow.task, seed=seed)
+    for line in data.report.remarks():
+        progress.say(f"  ! {line}")
+    outputs = flow.outputs_for(data.labels)
+    train, test = flow.part(data.train, text, outputs), flow.part(data.test, text, outputs)
+    progress.say(
+        f"{data.train.rows:,} training and {data.test.rows:,} test texts, {len(data.labels)} labels; "
+        f"{train.tokens / data.train.rows:.0f} tokens a text ({_how_long_texts_fare(train, text)})"
+    )
+    return PreparedData(data, outputs, train, test)
+
+
+def _how_long_texts_fare(part: Part, text: TextSettings) -> str:
+    if part.windows is None:
+        cut = float(np.mean([sequence.cut for sequence in part.sequences]))
+        return f"{cut:.0%} cut at {text.max_tokens}"
+    several = float(np.mean([len(windows) > 1 for windows in part.windows]))
+    return f"{several:.0%} in windows of {text.max_tokens}"

@@ -1,0 +1,25 @@
+"""The closed registry of tasks that the life-cycle commands know."""
+
+from __future__ import annotations
+
+from penjing.app.tasks.base import TaskFlow
+from penjing.app.tasks.text_classification import TextClassificationFlow
+from penjing.app.tasks.token_classification import TokenClassificationFlow
+from penjing.core.errors import UsageError
+from penjing.core.nouns import Task
+
+FLOWS: dict[Task, type[TaskFlow]] = {
+    Task.TEXT_CLASSIFICATION: TextClassificationFlow,
+    Task.TOKEN_CLASSIFICATION: TokenClassificationFlow,
+}
+
+
+def flow_of(task: Task) -> TaskFlow:
+    """What is particular to ``task``.
+
+    Raises:
+        UsageError: the commands do not know it.
+    """
+    if task not in FLOWS:
+        raise UsageError(f"task {task.value}", expected=f"one of {', '.join(one.value for one in FLOWS)}")
+    return FLOWS[task]()

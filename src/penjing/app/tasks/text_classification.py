@@ -1,0 +1,77 @@
+"""Text classification in the life-cycle commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from penjing.app.prepared import Part
+from penjing.app.tasks.base import Judgement, TextSettings
+from penjing.core.nouns import Task
+from penjing.core.progress import Progress
+from penjing.data import Split, TextExample
+from penjing.engines import Engine
+from penjing.engines.bulk import bulk_outputs
+from penjing.evaluate import Change, ClassificationScore, PairedComparison
+from penjing.tasks import text_classification
+from penjing.tasks.text_classification import targets_of, texts_of
+from penjing.tokens import Reads, Text, TextEncoder
+
+
+@final
+class TextClassificationFlow:
+    """See :class:`penjing.app.tasks.base.TaskFlow`. Predictions: int32 (rows,), class numbers."""
+
+    task = Task.TEXT_CLASSIFICATION
+    metric = "accuracy"
+    reads: Reads = "first"
+    windowed = False
+
+    def outputs_for(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """One output a label."""
+        return tuple(labels)
+
+    def labels_behind(self, outputs: Sequence[str]) -> tuple[str, ...]:
+        """The outputs themselves."""
+        return tuple(outputs)
+
+    def part(self, split: Split[TextExample], text: TextSettings, outputs: Sequence[str]) -> Part:
+        """One sequence a text, cut to the limit."""
+        encoder = TextEncoder(text.tokenizer, max_tokens=text.max_tokens)
+        return Part(split, encoder.encode(texts_of(split.examples)), targets_of(split.examples, outputs))
+
+    def loss(self, outputs: Any, targets: Any, lengths: Any) -> Any:
+        """Cross-entropy."""
+        return text_classification.loss(outputs, targets, lengths)
+
+    def judge(self, engine: Engine, part: Part, outputs: Sequence[str], *, name: str, progress: Progress) -> Judgement:
+        """Accuracy, macro-F1, calibration."""
+        score = ClassificationScore(outputs)
+        predictions = np.zeros(len(part.sequences), np.int32)
+        targets = np.asarray(part.targets)
+        with progress.stage(name, total=part.tokens) as stage:
+            for rows, logits in bulk_outputs(engine, part.sequences):
+                score.add(logits, targets[rows])
+                predictions[rows] = logits.argmax(axis=1)
+                stage.advance(int(sum(len(part.sequences[row]) for row in rows)))
+        return Judgement(score.result(), predictions)
+
+    def compare(
+        self,
+        baseline: npt.NDArray[np.int32],
+        candidate: npt.NDArray[np.int32],
+        *,
+        part: Part,
+        outputs: Sequence[str],
+    ) -> Change:
+        """Paired by text."""
+        comparison = PairedComparison(outputs)
+        comparison.add_predictions(baseline, candidate, targets=np.asarray(part.targets))
+        return comparison.result()
+
+    def texts(self, examples: Sequence[TextExample]) -> list[Text]:
+        """The text, or the pair."""
+        return texts_of(examples)

@@ -1,0 +1,110 @@
+"""Token classification in the life-cycle commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from penjing.app.prepared import Part
+from penjing.app.tasks.base import Judgement, TextSettings
+from penjing.core.nouns import Task
+from penjing.core.progress import Progress
+from penjing.data import Split, TaggedExample
+from penjing.engines import Engine
+from penjing.engines.bulk import bulk_token_outputs
+from penjing.evaluate import Change, EntityComparison, EntityScore
+from penjing.tasks import token_classification
+from penjing.tasks.token_classification import NO_TARGET, tags_for, targets_of, word_probabilities
+from penjing.tokens import Reads, Text
+from penjing.tokens.tagging import Entity, entities_of, labels_of, tag_names
+from penjing.tokens.windows import WindowEncoder
+
+Ints = npt.NDArray[np.int32]
+
+
+@final
+class TokenClassificationFlow:
+    """See :class:`penjing.app.tasks.base.TaskFlow`.
+
+    Predictions: int32 (entities, 4): example, first word, word after the last, number of the label.
+    """
+
+    task = Task.TOKEN_CLASSIFICATION
+    metric = "f1"
+    reads: Reads = "tokens"
+    windowed = True
+
+    def outputs_for(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """``O``, and a beginning and an inside of each label."""
+        return tag_names(labels)
+
+    def labels_behind(self, outputs: Sequence[str]) -> tuple[str, ...]:
+        """The labels of the tags."""
+        return labels_of(outputs)
+
+    def part(self, split: Split[TaggedExample], text: TextSettings, outputs: Sequence[str]) -> Part:
+        """Windows of every text, with a tag for the first token of each word."""
+        encoder = WindowEncoder(text.tokenizer, max_tokens=text.max_tokens, stride=text.stride)
+        windows = encoder.encode([example.text for example in split.examples])
+        targets = [
+            target
+            for example, own in zip(split.examples, windows, strict=True)
+            for target in targets_of(example, own, outputs)
+        ]
+        weights = np.array([np.count_nonzero(target != NO_TARGET) for target in targets], np.int64)
+        sequences = [window.encoding for own in windows for window in own]
+        return Part(split, sequences, targets, weights, windows)
+
+    def loss(self, outputs: Any, targets: Any, lengths: Any) -> Any:
+        """Cross-entropy over first tokens of words."""
+        return token_classification.loss(outputs, targets, lengths)
+
+    def judge(self, engine: Engine, part: Part, outputs: Sequence[str], *, name: str, progress: Progress) -> Judgement:
+        """F1 over whole entities."""
+        labels = labels_of(outputs)
+        score, number = EntityScore(labels), {label: at for at, label in enumerate(labels)}
+        found: list[tuple[int, int, int, int]] = []
+        with progress.stage(name, total=part.tokens) as stage:
+            for row, entities in self._answers(engine, part, outputs):
+                score.add(entities, part.split.examples[row].entities)
+                found += [(row, first, last, number[label]) for first, last, label in entities]
+                stage.advance(part.tokens_of(row))
+        return Judgement(score.result(), np.array(sorted(found), np.int32).reshape(-1, 4))
+
+    def _answers(self, engine: Engine, part: Part, outputs: Sequence[str]) -> Iterator[tuple[int, list[Entity]]]:
+        """(example, entities) as their last window is answered."""
+        windows = part.windows or ()
+        owner = [(row, at) for row, own in enumerate(windows) for at in range(len(own))]
+        waiting: dict[int, dict[int, npt.NDArray[np.float32]]] = {}
+        for index, logits in bulk_token_outputs(engine, part.sequences):
+            row, at = owner[index]
+            held = waiting.setdefault(row, {})
+            held[at] = logits
+            if len(held) == len(windows[row]):
+                ordered = [held[place] for place in range(len(held))]
+                shares = word_probabilities(ordered, windows[row], part.split.examples[row].words)
+                yield row, entities_of(tags_for(shares, outputs)[0])
+                del waiting[row]
+
+    def compare(self, baseline: Ints, candidate: Ints, *, part: Part, outputs: Sequence[str]) -> Change:
+        """Paired by sentence."""
+        labels, rows = labels_of(outputs), part.split.rows
+        comparison = EntityComparison(labels)
+        before, after = (_by_example(found, labels, rows) for found in (baseline, candidate))
+        for example, one, other in zip(part.split.examples, before, after, strict=True):
+            comparison.add(one, other, true=example.entities)
+        return comparison.result()
+
+    def texts(self, examples: Sequence[TaggedExample]) -> list[Text]:
+        """The texts."""
+        return [example.text for example in examples]
+
+
+def _by_example(found: Ints, labels: Sequence[str], rows: int) -> list[list[Entity]]:
+    entities: list[list[Entity]] = [[] for _ in range(rows)]
+    for row, first, last, label in found.tolist():
+        entities[row].append((first, last, labels[label]))
+    return entities

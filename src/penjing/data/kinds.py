@@ -1,0 +1,60 @@
+"""What each task makes of rows. A new task is a line in :data:`KINDS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penjing.core.errors import DataError
+from penjing.core.nouns import Task
+from penjing.data.examples import Example, Row, TextExample
+from penjing.data.recipe import DataRecipe
+from penjing.data.tagged import check_tagged, take_tagged_rows
+from penjing.data.text import Intake, take_text_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """How a task takes rows in.
+
+    Attributes:
+        take: rows, their source and the recipe → examples, and what was left out.
+        check: raises DataError if training examples cannot teach anything.
+    """
+
+    take: Callable[[Iterator[Row], str, DataRecipe], Intake[Any]]
+    check: Callable[[Sequence[Any], str], None]
+
+
+def taking(task: Task) -> Taking:
+    """How ``task`` takes rows in."""
+    return KINDS[task]
+
+
+def label_order(labels: Iterable[str | None]) -> tuple[str, ...]:
+    """Distinct labels: by number if all are whole numbers, else by code point."""
+    names = sorted({label for label in labels if label is not None})
+    whole = all(name.removeprefix("-").isdecimal() for name in names)
+    return tuple(sorted(names, key=int) if whole else names)
+
+
+def labels_in(examples: Iterable[Example]) -> tuple[str, ...]:
+    """Distinct labels of examples, in :func:`label_order`."""
+    return label_order(label for example in examples for label in example.labels)
+
+
+def _check_classes(examples: Sequence[TextExample], source: str) -> None:
+    labels = {example.label for example in examples}
+    if len(labels) < 2:
+        raise DataError(
+            f"every row of {source} has the label {next(iter(labels))!r}",
+            expected="at least two labels",
+            do="Check that label: names the right column and that the file is not cut off or sorted into parts.",
+        )
+
+
+KINDS: dict[Task, Taking] = {
+    Task.TEXT_CLASSIFICATION: Taking(take_text_rows, _check_classes),
+    Task.TOKEN_CLASSIFICATION: Taking(take_tagged_rows, check_tagged),
+}

@@ -1,0 +1,70 @@
+"""What stands on top of an encoder: which hidden states a head reads, and what it makes of them.
+
+A head is known by the Transformers class it belongs to, so that a checkpoint says by itself what it
+is for. Adding one is adding a line to :data:`penjing.models.tasks.TASK_CLASSES`
+and a function here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from penjing.core.errors import CheckpointError
+from penjing.core.nouns import Task
+from penjing.models.tasks import TASK_CLASSES, task_of
+from penjing.tokens import Reads
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What follows the last layer.
+
+    Attributes:
+        reads: the first token of each sequence, or every token.
+        outputs: hidden states (cells, hidden) of what it reads → (cells, outputs).
+    """
+
+    reads: Reads
+    outputs: Callable[[Tensor], Tensor]
+
+
+def head_of(model: Any) -> Head:
+    """The head of a Transformers model.
+
+    Raises:
+        CheckpointError: a class without a head that is known here.
+    """
+    task = task_of({"architectures": [type(model).__name__]})
+    if task is Task.TEXT_CLASSIFICATION:
+        return Head("first", _SEQUENCE_HEADS.get(model.config.model_type, _first_token_head)(model))
+    if task is Task.TOKEN_CLASSIFICATION:
+        return Head("tokens", lambda hidden: model.classifier(model.dropout(hidden)))
+    if task is Task.QUESTION_ANSWERING:
+        dropout = getattr(model, "dropout", torch.nn.Identity())
+        return Head("tokens", lambda hidden: model.qa_outputs(dropout(hidden)))
+    endings = ", ".join(f"…{ending}" for ending, _ in TASK_CLASSES.values())
+    raise CheckpointError(f"a model of class {type(model).__name__}", expected=f"one of {endings}")
+
+
+def _first_token_head(model: Any) -> Callable[[Tensor], Tensor]:
+    """RoBERTa, ELECTRA, MPNet: the head takes ``(batch, tokens, hidden)`` and reads token 0."""
+    return lambda first: model.classifier(first[:, None])
+
+
+def _bert_head(model: Any) -> Callable[[Tensor], Tensor]:
+    return lambda first: model.classifier(model.dropout(model.bert.pooler(first[:, None])))
+
+
+def _distilbert_head(model: Any) -> Callable[[Tensor], Tensor]:
+    return lambda first: model.classifier(model.dropout(torch.relu(model.pre_classifier(first))))
+
+
+_SEQUENCE_HEADS: dict[str, Callable[[Any], Callable[[Tensor], Tensor]]] = {
+    "bert": _bert_head,
+    "distilbert": _distilbert_head,
+}

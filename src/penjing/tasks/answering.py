@@ -1,0 +1,157 @@
+"""From texts to token ids, and from a head's outputs to answers: the same in the server and without it.
+
+An answerer knows its task; what calls it knows sequences and rows of outputs only. NumPy and
+``tokenizers``, no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, final
+
+import numpy as np
+import numpy.typing as npt
+
+from penjing.core.errors import UsageError
+from penjing.core.nouns import Task
+from penjing.tasks import text_classification, token_classification
+from penjing.tasks.text_classification import Prediction
+from penjing.tasks.token_classification import Aggregation, Entity
+from penjing.tokens import Encoding, Reads, Text, TextEncoder
+from penjing.tokens.encode import Spelling
+from penjing.tokens.windows import Window, WindowEncoder
+
+Answer = Prediction | list[Entity]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Texts made ready for a model.
+
+    Attributes:
+        texts: as they came.
+        sequences: their token ids; a long text may have several.
+        windows: of each text; None where each is one sequence.
+    """
+
+    texts: Sequence[Text]
+    sequences: list[Encoding]
+    windows: list[list[Window]] | None = None
+
+
+class Answerer(Protocol):
+    """What a task makes of texts and outputs.
+
+    Attributes:
+        reads: what the head reads of each sequence.
+        max_tokens: of one sequence.
+        windowed: whether a longer text is read in windows; else it is cut.
+        vocabulary_size: number of token ids.
+    """
+
+    reads: Reads
+    max_tokens: int
+    windowed: bool
+    vocabulary_size: int
+
+    def encode(self, texts: Sequence[Text]) -> Asked:
+        """Tokenise."""
+
+    def spell(self, texts: Sequence[str], *, special: bool) -> list[Spelling]:
+        """The tokens of texts, uncut. See :meth:`penjing.tokens.encode.TextEncoder.spell`."""
+
+    def decode(self, asked: Asked, outputs: Floats) -> list[Answer]:
+        """An answer a text.
+
+        Args:
+            asked: from :meth:`encode`.
+            outputs: rows of all its sequences one after another, float32 (rows, outputs).
+        """
+
+
+def answerer(task: Task, tokenizer: Path, *, max_tokens: int, stride: int, outputs: Sequence[str]) -> Answerer:
+    """The answerer of a task.
+
+    Args:
+        task: what the model is for.
+        tokenizer: ``tokenizer.json``.
+        max_tokens: of one sequence, special tokens included.
+        stride: by which windows overlap.
+        outputs: names of the head's outputs.
+
+    Raises:
+        CheckpointError: the tokenizer cannot be read.
+        UsageError: a task that no answerer is for.
+    """
+    if task is Task.TEXT_CLASSIFICATION:
+        return ClassAnswerer(TextEncoder(tokenizer, max_tokens=max_tokens), outputs)
+    if task is Task.TOKEN_CLASSIFICATION:
+        return EntityAnswerer(WindowEncoder(tokenizer, max_tokens=max_tokens, stride=stride), outputs)
+    raise UsageError(f"task {task.value}", expected="one that has answers to texts")
+
+
+@final
+class ClassAnswerer:
+    """Text classification: one sequence a text, cut to the limit."""
+
+    reads: Reads = "first"
+    windowed = False
+
+    def __init__(self, encoder: TextEncoder, labels: Sequence[str]) -> None:
+        self._encoder, self._labels = encoder, labels
+        self.max_tokens = encoder.max_tokens
+        self.vocabulary_size = encoder.vocabulary_size  # asked once: the tokenizer counts anew each time
+
+    def encode(self, texts: Sequence[Text]) -> Asked:
+        """See :class:`Answerer`."""
+        return Asked(texts, self._encoder.encode(texts))
+
+    def spell(self, texts: Sequence[str], *, special: bool) -> list[Spelling]:
+        """See :class:`Answerer`."""
+        return self._encoder.spell(texts, special=special)
+
+    def decode(self, asked: Asked, outputs: Floats) -> list[Answer]:
+        """See :class:`Answerer`."""
+        del asked
+        return list(text_classification.decode(outputs, self._labels))
+
+
+@final
+class EntityAnswerer:
+    """Token classification: windows of each text, entities out of their tags."""
+
+    reads: Reads = "tokens"
+    windowed = True
+
+    def __init__(self, encoder: WindowEncoder, tags: Sequence[str], *, aggregation: Aggregation = "first") -> None:
+        self._encoder, self._tags, self._aggregation = encoder, tags, aggregation
+        self.max_tokens = encoder.max_tokens
+        self.vocabulary_size = encoder.vocabulary_size
+
+    def encode(self, texts: Sequence[Text]) -> Asked:
+        """See :class:`Answerer`."""
+        windows = self._encoder.encode(texts)
+        return Asked(texts, [window.encoding for own in windows for window in own], windows)
+
+    def spell(self, texts: Sequence[str], *, special: bool) -> list[Spelling]:
+        """See :class:`Answerer`."""
+        return self._encoder.spell(texts, special=special)
+
+    def decode(self, asked: Asked, outputs: Floats) -> list[Answer]:
+        """See :class:`Answerer`."""
+        answers: list[Answer] = []
+        at = 0
+        for text, windows in zip(asked.texts, asked.windows or (), strict=True):
+            lengths = [len(window) for window in windows]
+            apart = np.split(outputs[at : at + sum(lengths)], np.cumsum(lengths)[:-1])
+            at += sum(lengths)
+            whole = text if isinstance(text, str) else text[1]
+            answers.append(
+                token_classification.decode(
+                    whole, windows, outputs=apart, tags=self._tags, aggregation=self._aggregation
+                )
+            )
+        return answers
