@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from penjing.core.errors import DataError
 from penjing.data import TextExample
-from penjing.tasks.text_classification import decode, loss, probabilities, targets_of, texts_of
+from penjing.tasks.text_classification import decode, fit_temperature, loss, probabilities, targets_of, texts_of
 
 LABELS = ("bad", "good", "neutral")
 
@@ -88,3 +88,26 @@ def test_the_loss_is_summed_over_sequences():
     shares = probabilities(logits.numpy())
     summed = loss(logits, targets, torch.tensor([4, 7])).item()
     assert summed == pytest.approx(-math.log(shares[0, 1]) - math.log(shares[1, 2]), rel=1e-6)
+
+
+def test_the_temperature_is_the_one_that_made_the_logits_too_sure():
+    rng = np.random.default_rng(3)
+    honest = rng.normal(0, 2, (4000, 3)).astype(np.float32)
+    shares = probabilities(honest)
+    targets = np.array([rng.choice(3, p=row) for row in shares])
+    assert fit_temperature(honest, targets) == pytest.approx(1.0, rel=0.06)
+    assert fit_temperature(honest * 2.5, targets) == pytest.approx(2.5, rel=0.06)
+
+
+def test_a_few_texts_that_are_all_right_or_all_wrong_ask_for_no_extreme():
+    logits = np.eye(3, dtype=np.float32) * 5
+    assert 0.5 < fit_temperature(logits, np.arange(3)) < 1
+    assert 2 < fit_temperature(logits, np.array([1, 2, 0])) < 20
+
+
+def test_a_temperature_changes_confidence_and_no_answer():
+    logits = np.array([[3.0, 1.0, 0.0], [0.0, 0.5, 9.0]], np.float32)
+    plain, cool = decode(logits, LABELS), decode(logits, LABELS, temperature=4.0)
+    assert [one.label for one in plain] == [one.label for one in cool]
+    assert all(one.score > other.score for one, other in zip(plain, cool, strict=True))
+    np.testing.assert_allclose(cool[0].probabilities, probabilities(logits / 4)[0])

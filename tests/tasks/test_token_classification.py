@@ -123,7 +123,7 @@ def test_the_loss_is_summed_over_tokens_that_have_a_target():
 
 
 def test_an_answerer_gives_an_answer_a_text_whatever_its_windows(tokenizer):
-    asking = answerer(Task.TOKEN_CLASSIFICATION, tokenizer, max_tokens=16, stride=4, outputs=TAGS)
+    asking = answerer(Task.TOKEN_CLASSIFICATION, tokenizer, max_tokens=16, stride=4, outputs=TAGS, decoding={})
     texts = ["fox", "the lazy dog " * 30, "", "今天"]
     asked = asking.encode(texts)
     rows = sum(len(sequence) for sequence in asked.sequences)

@@ -64,7 +64,7 @@ def system_rows(
 
 def data_report(data: PreparedData) -> DataReport:
     """The data section of a report."""
-    splits = {"train": data.train.record, "test": data.test.record}
+    splits = {name: part.record for name, part in data.parts.items()}
     classes = {report.name: dict(report.labels) for report in data.data.report.splits}
     return DataReport(splits=splits, classes=classes, findings=tuple(data.data.report.remarks()))
 

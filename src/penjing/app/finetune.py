@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penjing.app.evidence import conditions, learning_curve, report_content, system_rows
-from penjing.app.judging import judge_files
+from penjing.app.judging import judge_files, tune_files
 from penjing.app.measure import Speed, measure, served, trial_server, trial_texts
 from penjing.app.prepared import PreparedData
 from penjing.app.publishing import export_fp32, publish, served_bytes
@@ -70,6 +70,7 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, progress: Progress = SILENT
         progress.say("Exporting, and comparing the export with Transformers …")
         spec, difference = export_fp32(staging.path, recipe.export, probes=data.test.sequences[:_PROBES])
         draft = _draft(recipe, checkpoint, data, spec=spec, difference=difference)
+        draft = tune_files(staging.path, draft, data.validation)
         judgement = judge_files(staging.path, draft, data.test, name="Judging fp32", progress=progress)
         draft = draft.model_copy(update={"metrics": draft.metrics | judgement.result.metrics})
         systems: tuple[SystemRow, ...] = ()
@@ -154,7 +155,7 @@ def _draft(
         recipe=recipe.model_dump(mode="json"),
         recipe_digest=recipe_digest(recipe),
         parents=(Parent(kind="checkpoint", name=checkpoint.source, digest=checkpoint.digest),),
-        data={"train": data.train.record, "test": data.test.record},
+        data={name: part.record for name, part in data.parts.items()},
         metrics={"export_difference": difference},
         notes=tuple(data.data.report.remarks()),
         machine=describe_machine(),

@@ -23,9 +23,23 @@ def judge_files(directory: Path, draft: ManifestDraft, part: Part, *, name: str,
     """Judge a bundle, published or not, with an engine instance on each core."""
     engine = open_drafted(directory, draft)
     try:
-        return flow_of(draft.task).judge(engine, part, draft.labels, name=name, progress=progress)
+        return flow_of(draft.task).judge(
+            engine, part, draft.labels, decoding=draft.decoding, name=name, progress=progress
+        )
     finally:
         engine.close()
+
+
+def tune_files(directory: Path, draft: ManifestDraft, part: Part | None) -> ManifestDraft:
+    """The draft with settings of decoding found on a validation split; as it was where there is none."""
+    if part is None:
+        return draft
+    engine = open_drafted(directory, draft)
+    try:
+        found = flow_of(draft.task).tune(engine, part, draft.labels)
+    finally:
+        engine.close()
+    return draft.model_copy(update={"decoding": draft.decoding | found})
 
 
 def open_drafted(directory: Path, draft: ManifestDraft) -> Engine:

@@ -44,6 +44,7 @@ def answerer_of(bundle: Bundle) -> Answerer:
         max_tokens=manifest.text.max_tokens,
         stride=manifest.text.stride,
         outputs=manifest.labels,
+        decoding=manifest.decoding,
     )
 
 

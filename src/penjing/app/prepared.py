@@ -56,9 +56,17 @@ class PreparedData:
 
     Attributes:
         outputs: names of the head's outputs, in their order.
+        validation: what settings of decoding are found on; None where the recipe asks for none.
     """
 
     data: TaskData[Any]
     outputs: tuple[str, ...]
     train: Part
     test: Part
+    validation: Part | None = None
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The splits that there are, by name."""
+        given = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in given.items() if part is not None}

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from penjing.app.evidence import conditions, report_content, system_rows
-from penjing.app.judging import compare, judge_files, kept_predictions
+from penjing.app.judging import compare, judge_files, kept_predictions, tune_files
 from penjing.app.measure import System, measure, served, trial_server, trial_texts
 from penjing.app.prepared import Part, PreparedData
 from penjing.app.publishing import publish, served_bytes
@@ -98,6 +98,7 @@ def quantize(
     with home.stage(parent.manifest.model) as staging:
         made = _make(parent, staging.path, data, command=command, progress=progress)
         draft = _draft(parent, made, command, directory=staging.path)
+        draft = tune_files(staging.path, draft, data.validation)
         judgement = judge_files(staging.path, draft, data.test, name="Judging int8", progress=progress)
         before = answers_of(parent, data.test, progress)
         changed = compare(draft, before, judgement.predictions, data.test)
@@ -226,6 +227,7 @@ def _draft(parent: Bundle, made: Quantised, command: QuantizeCommand, *, directo
         recipe=recipe | {"origin": origin_of(parent)},
         recipe_digest=recipe_digest(command),
         parents=(Parent(kind="version", name=parent.reference, digest=parent.digest),),
+        decoding=manifest.decoding,
         data=manifest.data,
         notes=(f"int8: {made.note}.",),
         machine=describe_machine(),

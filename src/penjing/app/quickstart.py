@@ -35,7 +35,7 @@ from penjing.train.recipe import resolve_precision
 RECIPE: dict[str, Any] = {
     "name": "newsgroups",
     "model": "all-minilm-l6-v2",
-    "data": {"train": "20newsgroups"},
+    "data": {"train": "20newsgroups", "validation_fraction": 0.05},
     "text": {"max_tokens": 64},
     "training": {"epochs": 3, "batch_size": 32, "learning_rate": 5e-4, "dropout": 0.0},
     "measure": {"rounds": 3, "requests": 32},

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,7 @@ class Answers:
         labels: names of the outputs; empty where the bundle has none.
         outputs: float32 (rows, outputs), in the caller's order; a row a sequence, or one a token.
         cost: what it took.
+        decoding: the bundle's settings by which outputs become answers.
         asked: the texts made ready, from which their answers can be decoded; None where token ids came.
     """
 
@@ -67,4 +68,5 @@ class Answers:
     labels: tuple[str, ...]
     outputs: Floats
     cost: Cost
+    decoding: Mapping[str, float] = field(default_factory=dict)
     asked: Asked | None = None

@@ -9,7 +9,7 @@ import numpy as np
 
 from penjing.serve.answers import Answers, Floats
 from penjing.serve.versions import Servable
-from penjing.tasks.text_classification import decode
+from penjing.tasks.text_classification import TEMPERATURE, decode
 from penjing.tasks.token_classification import Entity
 
 
@@ -30,19 +30,15 @@ class Predictions:
     classes: tuple[str, ...]
 
 
-def classify(logits: Floats, classes: tuple[str, ...]) -> Predictions:
-    """Labels, scores and probabilities.
-
-    Args:
-        logits: float32 (texts, classes).
-        classes: their names; ``LABEL_0``, … stand in where there are none.
-    """
-    classes = classes or tuple(f"LABEL_{index}" for index in range(logits.shape[1]))
-    answers = decode(logits, classes)
+def classify(answers: Answers) -> Predictions:
+    """Labels, scores and probabilities of a classifier's answers; ``LABEL_0``, … stand in for names it has not."""
+    logits = answers.outputs
+    classes = answers.labels or tuple(f"LABEL_{index}" for index in range(logits.shape[1]))
+    decoded = decode(logits, classes, temperature=answers.decoding.get(TEMPERATURE, 1.0))
     return Predictions(
-        [answer.label for answer in answers],
-        np.array([answer.score for answer in answers], np.float32),
-        np.array([answer.probabilities for answer in answers], np.float32).reshape(logits.shape),
+        [one.label for one in decoded],
+        np.array([one.score for one in decoded], np.float32),
+        np.array([one.probabilities for one in decoded], np.float32).reshape(logits.shape),
         classes,
     )
 

@@ -41,6 +41,7 @@ def load(bundle: Bundle, recipe: ServeRecipe, *, open_with: EngineOpener) -> Ser
         max_tokens=manifest.text.max_tokens,
         stride=manifest.text.stride,
         outputs=manifest.labels,
+        decoding=manifest.decoding,
     )
     engine = open_with(bundle, recipe)
     try:

@@ -18,7 +18,7 @@ from typing import Literal, TypeVar, cast
 import numpy as np
 
 from penjing.core.errors import DeadlineError, InvalidRequestError, OverloadedError
-from penjing.serve.answers import Answers, Cost, Inputs
+from penjing.serve.answers import Answers, Cost, Floats, Inputs
 from penjing.serve.metrics import Metrics
 from penjing.serve.models import Models
 from penjing.serve.queue import Permit
@@ -137,13 +137,17 @@ class DataPlane:
             tokenize_ms = (time.monotonic() - began) * 1000
             self._check(encodings, servable, long_text=long_text)
             if not encodings:
-                return Answers(version.model, version.number, servable.labels, _no_outputs(servable), Cost())
+                return self._answers(version, _no_outputs(servable), Cost(), asked)
             work = await servable.lane.answer(encodings, permit=permit, deadline=deadline)
         finally:
             servable.lane.release(permit)
         cost = _cost(work, encodings, tokenize_ms=tokenize_ms)
         self.metrics.of(version.model).answered(cost, sequences=len(encodings))
-        return Answers(version.model, version.number, servable.labels, work.future.result(), cost, asked)
+        return self._answers(version, work.future.result(), cost, asked)
+
+    def _answers(self, version: Version, outputs: Floats, cost: Cost, asked: Asked | None) -> Answers:
+        manifest = version.servable.manifest
+        return Answers(version.model, version.number, manifest.labels, outputs, cost, manifest.decoding, asked)
 
     def _admit(self, version: Version, tokens: int, *, deadline: float) -> Permit:
         meters = self.metrics.of(version.model)

@@ -79,12 +79,18 @@ class DataRecord(Frozen):
 
 
 class ManifestDraft(Frozen):
-    """All of a manifest but what the store itself decides (name, version, time, files)."""
+    """All of a manifest but what the store itself decides (name, version, time, files).
+
+    Attributes:
+        labels: names of the head's outputs.
+        decoding: settings by which outputs become answers, such as ``temperature``; found on a validation split.
+    """
 
     task: Task
     labels: tuple[str, ...] = ()
     text: TextLimits
     engine: EngineSpec | None = None
+    decoding: dict[str, float] = Field(default_factory=dict)
     recipe: dict[str, Any] = Field(default_factory=dict)
     recipe_digest: str = ""
     parents: tuple[Parent, ...] = ()

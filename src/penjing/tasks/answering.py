@@ -6,7 +6,7 @@ An answerer knows its task; what calls it knows sequences and rows of outputs on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, final
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from penjing.core.errors import UsageError
 from penjing.core.nouns import Task
 from penjing.tasks import text_classification, token_classification
-from penjing.tasks.text_classification import Prediction
+from penjing.tasks.text_classification import TEMPERATURE, Prediction
 from penjing.tasks.token_classification import Aggregation, Entity
 from penjing.tokens import Encoding, Reads, Text, TextEncoder
 from penjing.tokens.encode import Spelling
@@ -72,7 +72,15 @@ class Answerer(Protocol):
         """
 
 
-def answerer(task: Task, tokenizer: Path, *, max_tokens: int, stride: int, outputs: Sequence[str]) -> Answerer:
+def answerer(
+    task: Task,
+    tokenizer: Path,
+    *,
+    max_tokens: int,
+    stride: int,
+    outputs: Sequence[str],
+    decoding: Mapping[str, float],
+) -> Answerer:
     """The answerer of a task.
 
     Args:
@@ -81,13 +89,15 @@ def answerer(task: Task, tokenizer: Path, *, max_tokens: int, stride: int, outpu
         max_tokens: of one sequence, special tokens included.
         stride: by which windows overlap.
         outputs: names of the head's outputs.
+        decoding: settings by which outputs become answers; those of other tasks are passed over.
 
     Raises:
         CheckpointError: the tokenizer cannot be read.
         UsageError: a task that no answerer is for.
     """
     if task is Task.TEXT_CLASSIFICATION:
-        return ClassAnswerer(TextEncoder(tokenizer, max_tokens=max_tokens), outputs)
+        encoder = TextEncoder(tokenizer, max_tokens=max_tokens)
+        return ClassAnswerer(encoder, outputs, temperature=decoding.get(TEMPERATURE, 1.0))
     if task is Task.TOKEN_CLASSIFICATION:
         return EntityAnswerer(WindowEncoder(tokenizer, max_tokens=max_tokens, stride=stride), outputs)
     raise UsageError(f"task {task.value}", expected="one that has answers to texts")
@@ -100,8 +110,8 @@ class ClassAnswerer:
     reads: Reads = "first"
     windowed = False
 
-    def __init__(self, encoder: TextEncoder, labels: Sequence[str]) -> None:
-        self._encoder, self._labels = encoder, labels
+    def __init__(self, encoder: TextEncoder, labels: Sequence[str], *, temperature: float = 1.0) -> None:
+        self._encoder, self._labels, self._temperature = encoder, labels, temperature
         self.max_tokens = encoder.max_tokens
         self.vocabulary_size = encoder.vocabulary_size  # asked once: the tokenizer counts anew each time
 
@@ -116,7 +126,7 @@ class ClassAnswerer:
     def decode(self, asked: Asked, outputs: Floats) -> list[Answer]:
         """See :class:`Answerer`."""
         del asked
-        return list(text_classification.decode(outputs, self._labels))
+        return list(text_classification.decode(outputs, self._labels, temperature=self._temperature))
 
 
 @final

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -74,7 +74,19 @@ class TaskFlow(Protocol):
     def loss(self, outputs: Any, targets: Any, lengths: Any) -> Any:
         """The objective, for torch tensors; see :data:`penjing.train.loop.Objective`."""
 
-    def judge(self, engine: Engine, part: Part, outputs: Sequence[str], *, name: str, progress: Progress) -> Judgement:
+    def tune(self, engine: Engine, part: Part, outputs: Sequence[str]) -> dict[str, float]:
+        """Settings of decoding that fit a validation split; empty where the task has none."""
+
+    def judge(
+        self,
+        engine: Engine,
+        part: Part,
+        outputs: Sequence[str],
+        *,
+        decoding: Mapping[str, float],
+        name: str,
+        progress: Progress,
+    ) -> Judgement:
         """Answer every example of a split and score the answers, in flat memory."""
 
     def compare(
@@ -103,11 +115,12 @@ def prepare(recipe: DataRecipe, flow: TaskFlow, text: TextSettings, *, seed: int
         progress.say(f"  ! {line}")
     outputs = flow.outputs_for(data.labels)
     train, test = flow.part(data.train, text, outputs), flow.part(data.test, text, outputs)
+    validation = flow.part(data.validation, text, outputs) if data.validation else None
     progress.say(
         f"{data.train.rows:,} training and {data.test.rows:,} test texts, {len(data.labels)} labels; "
         f"{train.tokens / data.train.rows:.0f} tokens a text ({_how_long_texts_fare(train, text)})"
     )
-    return PreparedData(data, outputs, train, test)
+    return PreparedData(data, outputs, train, test, validation)
 
 
 def _how_long_texts_fare(part: Part, text: TextSettings) -> str:

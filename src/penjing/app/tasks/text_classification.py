@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -17,7 +17,7 @@ from penjing.engines import Engine
 from penjing.engines.bulk import bulk_outputs
 from penjing.evaluate import Change, ClassificationScore, PairedComparison
 from penjing.tasks import text_classification
-from penjing.tasks.text_classification import targets_of, texts_of
+from penjing.tasks.text_classification import TEMPERATURE, fit_temperature, targets_of, texts_of
 from penjing.tokens import Reads, Text, TextEncoder
 
 
@@ -47,14 +47,30 @@ class TextClassificationFlow:
         """Cross-entropy."""
         return text_classification.loss(outputs, targets, lengths)
 
-    def judge(self, engine: Engine, part: Part, outputs: Sequence[str], *, name: str, progress: Progress) -> Judgement:
+    def tune(self, engine: Engine, part: Part, outputs: Sequence[str]) -> dict[str, float]:
+        """The temperature at which stated confidence fits best."""
+        logits = np.zeros((len(part.sequences), len(outputs)), np.float32)
+        for rows, found in bulk_outputs(engine, part.sequences):
+            logits[rows] = found
+        return {TEMPERATURE: fit_temperature(logits, np.asarray(part.targets))}
+
+    def judge(
+        self,
+        engine: Engine,
+        part: Part,
+        outputs: Sequence[str],
+        *,
+        decoding: Mapping[str, float],
+        name: str,
+        progress: Progress,
+    ) -> Judgement:
         """Accuracy, macro-F1, calibration."""
         score = ClassificationScore(outputs)
         predictions = np.zeros(len(part.sequences), np.int32)
         targets = np.asarray(part.targets)
         with progress.stage(name, total=part.tokens) as stage:
             for rows, logits in bulk_outputs(engine, part.sequences):
-                score.add(logits, targets[rows])
+                score.add(logits / decoding.get(TEMPERATURE, 1.0), targets[rows])
                 predictions[rows] = logits.argmax(axis=1)
                 stage.advance(int(sum(len(part.sequences[row]) for row in rows)))
         return Judgement(score.result(), predictions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -62,8 +62,23 @@ class TokenClassificationFlow:
         """Cross-entropy over first tokens of words."""
         return token_classification.loss(outputs, targets, lengths)
 
-    def judge(self, engine: Engine, part: Part, outputs: Sequence[str], *, name: str, progress: Progress) -> Judgement:
+    def tune(self, engine: Engine, part: Part, outputs: Sequence[str]) -> dict[str, float]:
+        """Nothing to find."""
+        del engine, part, outputs
+        return {}
+
+    def judge(
+        self,
+        engine: Engine,
+        part: Part,
+        outputs: Sequence[str],
+        *,
+        decoding: Mapping[str, float],
+        name: str,
+        progress: Progress,
+    ) -> Judgement:
         """F1 over whole entities."""
+        del decoding
         labels = labels_of(outputs)
         score, number = EntityScore(labels), {label: at for at, label in enumerate(labels)}
         found: list[tuple[int, int, int, int]] = []

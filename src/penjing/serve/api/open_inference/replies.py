@@ -89,7 +89,7 @@ def _outputs(answers: Answers, asked: InferRequest, servable: Servable) -> Itera
             yield one, _of_tokens(answers, asked, servable)
         return
     needs_classes = any(one.name != LOGITS or one.classes for one in wanted)
-    predicted = classify(answers.outputs, answers.labels) if needs_classes else None
+    predicted = classify(answers) if needs_classes else None
     for one in wanted:
         yield one, _output(one, answers, predicted)
 

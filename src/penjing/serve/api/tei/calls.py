@@ -95,7 +95,7 @@ CALLS: dict[str, Callable[[Call], Awaitable[Reply]]] = {
 
 
 def _ranked(answers: Answers, *, raw_scores: bool) -> list[list[dict[str, Any]]]:
-    predicted = classify(answers.outputs, answers.labels)
+    predicted = classify(answers)
     scores = answers.outputs if raw_scores else _probabilities(answers.outputs, predicted.probabilities)
     return [
         [{"score": row[index], "label": predicted.classes[index]} for index in best]

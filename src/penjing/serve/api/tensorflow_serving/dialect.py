@@ -147,7 +147,7 @@ def _print(answers: Answers, servable: Servable, signature: Signature, *, form: 
     if signature.name == TEXT and servable.manifest.task is Task.TOKEN_CLASSIFICATION:
         return objects_json(entities(answers, servable), shape, form=form)
     if signature.name == TEXT:
-        predicted = classify(answers.outputs, answers.labels)
+        predicted = classify(answers)
         tensors = {
             "label": np.array(predicted.labels, object).reshape(shape),
             "score": predicted.scores.reshape(shape),
@@ -161,7 +161,7 @@ def _print(answers: Answers, servable: Servable, signature: Signature, *, form: 
 
 
 def _classes(answers: Answers) -> list[str]:
-    predicted = classify(answers.outputs, answers.labels)
+    predicted = classify(answers)
     names = tokens_of("label", np.array(predicted.classes, object))
     scores = tokens_of("score", predicted.probabilities)
     rows = [scores[begin : begin + len(names)] for begin in range(0, len(scores), len(names))]
