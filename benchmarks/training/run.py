@@ -34,8 +34,9 @@ from penjing.models.loading import load_model, quiet_transformers
 from penjing.models.packed import PackedEncoder, PackedTensors
 from penjing.tasks import text_classification
 from penjing.tokens import pack_flat
-from penjing.train.loop import TrainingSet, train
+from penjing.train.loop import train
 from penjing.train.recipe import TrainingRecipe, resolve_precision
+from penjing.train.training_set import TrainingSet
 from result import SystemResult, finish
 
 Trained = tuple[Any, float]  # model, seconds

@@ -12,9 +12,10 @@ import torch
 from models.tiny import random_sequences
 from penjing.core.errors import DataError, DivergenceError, UsageError
 from penjing.tasks import text_classification
-from penjing.train.loop import TrainingSet, train
+from penjing.train.loop import train
 from penjing.train.recipe import TrainingRecipe, resolve_precision
 from penjing.train.state import StateDirectory
+from penjing.train.training_set import TrainingSet
 from train.toy import FAST, Watcher, run, toy_encoder, toy_set, weights_of
 
 

@@ -14,8 +14,9 @@ from penjing.models.loading import load_model, quiet_transformers, save_checkpoi
 from penjing.models.packed import PackedEncoder, PackedTensors
 from penjing.tasks import text_classification
 from penjing.tokens import TextEncoder, pack_flat
-from penjing.train.loop import TrainingSet, train
+from penjing.train.loop import train
 from penjing.train.recipe import TrainingRecipe
+from penjing.train.training_set import TrainingSet
 
 TEXTS = ["我们今天看足球比赛", "the rocket is in orbit", "new brake", "饺子"]
 

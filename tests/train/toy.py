@@ -12,9 +12,10 @@ from models.tiny import tiny_model
 from penjing.models.packed import PackedEncoder
 from penjing.tasks import text_classification
 from penjing.tokens import Encoding
-from penjing.train.loop import TrainingResult, TrainingSet, train
+from penjing.train.loop import TrainingResult, train
 from penjing.train.recipe import TrainingRecipe
 from penjing.train.state import StateDirectory
+from penjing.train.training_set import TrainingSet
 
 CLASSES = 3
 FAST = {"threads": 1, "precision": "fp32", "epochs": 3, "batch_size": 8, "learning_rate": 3e-3, "dropout": 0.0}
@@ -41,6 +42,7 @@ def run(
     encoder: PackedEncoder,
     data: TrainingSet,
     *,
+    validation: TrainingSet | None = None,
     states: StateDirectory | None = None,
     watcher: Watcher | None = None,
     objective: Callable[..., torch.Tensor] = text_classification.loss,
@@ -49,7 +51,8 @@ def run(
 ) -> TrainingResult:
     """Train with settings on top of :data:`FAST`."""
     recipe = TrainingRecipe(**{**FAST, **settings})
-    return train(encoder, data, objective, recipe=recipe, seed=seed, states=states, progress=watcher or Watcher())
+    options = {"validation": validation, "states": states, "progress": watcher or Watcher()}
+    return train(encoder, data, objective, recipe=recipe, seed=seed, **options)
 
 
 def weights_of(encoder: PackedEncoder) -> dict[str, np.ndarray]:

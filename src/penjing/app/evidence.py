@@ -21,6 +21,7 @@ from penjing.evaluate import (
     ReportContent,
     SystemRow,
     TrainPoint,
+    ValidationPoint,
     Verdict,
 )
 from penjing.store.manifest import ManifestDraft
@@ -28,7 +29,11 @@ from penjing.store.manifest import ManifestDraft
 
 def learning_curve(history: Sequence[Mapping[str, float]]) -> LearningCurve:
     """Loss over real tokens, from the loop's records."""
-    return LearningCurve(train=tuple(TrainPoint(tokens=int(one["seen"]), loss=one["loss"]) for one in history))
+    looks = [one for one in history if "validation_loss" in one]
+    return LearningCurve(
+        train=tuple(TrainPoint(tokens=int(one["seen"]), loss=one["loss"]) for one in history),
+        validation=tuple(ValidationPoint(tokens=int(one["seen"]), loss=one["validation_loss"]) for one in looks),
+    )
 
 
 def conditions(recipe: MeasureRecipe) -> str:

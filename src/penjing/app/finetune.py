@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from penjing.app.evidence import conditions, learning_curve, report_content, system_rows
 from penjing.app.judging import judge_files, tune_files
 from penjing.app.measure import Speed, measure, served, trial_server, trial_texts
-from penjing.app.prepared import PreparedData
+from penjing.app.prepared import Part, PreparedData
 from penjing.app.publishing import export_fp32, publish, served_bytes
 from penjing.app.recipes import FinetuneRecipe, MeasureRecipe
 from penjing.app.tasks import Judgement, TextSettings, flow_of, prepare
@@ -26,6 +26,7 @@ from penjing.store import Bundle, EngineSpec, ManifestDraft, Parent, Store, Text
 
 if TYPE_CHECKING:
     from penjing.train.loop import TrainingResult
+    from penjing.train.training_set import TrainingSet
 
 _PROBES = 16
 
@@ -122,22 +123,29 @@ def _train(
 
     from penjing.models.loading import load_model, save_checkpoint
     from penjing.models.packed import PackedEncoder
-    from penjing.train.loop import TrainingSet, train
+    from penjing.train.loop import train
     from penjing.train.state import StateDirectory
 
     torch.manual_seed(recipe.seed)  # the first weights of the new head
     model = load_model(checkpoint, recipe.task, data.outputs)
     trained = train(
         PackedEncoder(model),
-        TrainingSet(data.train.sequences, data.train.targets, data.train.weights),
+        _training_set(data.train),
         flow_of(recipe.task).loss,
         recipe=recipe.training,
         seed=recipe.seed,
+        validation=_training_set(data.validation) if data.validation else None,
         states=StateDirectory(states, run_id=states.name) if recipe.training.save_every_s is not None else None,
         progress=progress,
     )
     save_checkpoint(model, checkpoint.path, target)
     return trained
+
+
+def _training_set(part: Part) -> TrainingSet:
+    from penjing.train.training_set import TrainingSet
+
+    return TrainingSet(part.sequences, part.targets, part.weights)
 
 
 def _draft(

@@ -67,7 +67,7 @@ class ValidationPoint(Frozen):
     """An evaluation in the course of training, after ``tokens`` real tokens in all."""
 
     tokens: int
-    accuracy: float
+    accuracy: float | None = None
     loss: float | None = None
 
 

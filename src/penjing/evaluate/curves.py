@@ -38,7 +38,7 @@ def loss_curve(curve: LearningCurve) -> str:
 
 def accuracy_curve(curve: LearningCurve) -> str:
     """Validation accuracy over tokens."""
-    points = [(p.tokens, p.accuracy) for p in curve.validation if math.isfinite(p.accuracy)]
+    points = [(p.tokens, p.accuracy) for p in curve.validation if p.accuracy is not None and math.isfinite(p.accuracy)]
     drawing = Drawing(WIDTH, HEIGHT, title="Validation accuracy while training", about="Accuracy over tokens seen")
     x = _tokens_axis(curve)
     values = [accuracy for _, accuracy in points] or [0.0, 1.0]

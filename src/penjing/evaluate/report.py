@@ -77,7 +77,7 @@ def draw_charts(content: ReportContent) -> dict[str, str]:
         charts["class_f1"] = plots.class_f1_bars(quality.per_class, quality.metrics["macro_f1"])
     if content.learning and content.learning.train:
         charts["loss"] = curves.loss_curve(content.learning)
-    if content.learning and content.learning.validation:
+    if content.learning and any(point.accuracy is not None for point in content.learning.validation):
         charts["accuracy"] = curves.accuracy_curve(content.learning)
     if content.comparison and any(c.lost or c.gained for c in content.comparison.result.per_class):
         charts["changes"] = plots.class_changes(content.comparison.result.per_class)

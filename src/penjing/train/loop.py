@@ -11,9 +11,8 @@ with an explanation instead of spoiling the weights; a disk that refuses a state
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,42 +23,19 @@ from penjing.core.errors import DataError, DivergenceError, ResourceError, Usage
 from penjing.core.machine import usable_cores
 from penjing.core.progress import SILENT, Progress
 from penjing.models.packed import PackedEncoder, PackedTensors
-from penjing.tokens import Encoding, pack_flat
+from penjing.tokens import pack_flat
 from penjing.train.frozen import FrozenFeatures, autocast
 from penjing.train.optimiser import build_optimiser, rate_factor
 from penjing.train.plan import StepPlan
 from penjing.train.recipe import TrainingRecipe, resolve_precision
 from penjing.train.state import RunState, StateDirectory
+from penjing.train.training_set import TrainingSet, split_to_passes
+from penjing.train.watch import Watch
 
 # (outputs (cells read, outputs), targets of the same sequences, their lengths (sequences,)) → the *sum* of the
 # losses over real targets, scalar.
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
 _RECORD_EVERY = 10
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSet:
-    """Sequences and what should come out.
-
-    Attributes:
-        sequences: tokenised texts.
-        targets: an array with a row a sequence, or a list of arrays with a row a token.
-        weights: int64 (sequences,), how many real targets each has; None is one each.
-    """
-
-    sequences: Sequence[Encoding]
-    targets: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
-    weights: npt.NDArray[np.int64] | None = None
-
-    def targets_of(self, rows: npt.NDArray[np.int64]) -> Tensor:
-        """Targets of some sequences, one after another."""
-        if isinstance(self.targets, np.ndarray):
-            return torch.from_numpy(self.targets[rows])
-        return torch.from_numpy(np.concatenate([self.targets[row] for row in rows]))
-
-    def weight_of(self, rows: npt.NDArray[np.int64]) -> int:
-        """Real targets of some sequences; 1 where there is none."""
-        return len(rows) if self.weights is None else max(1, int(self.weights[rows].sum()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +45,7 @@ class TrainingResult:
     Attributes:
         history: records of step, tokens (of the step), seen (so far), loss, rate, gradient norm, tokens_per_s.
         steps, tokens: in all, earlier parts of a resumed run included.
+        kept_step: steps behind the weights that were kept.
         seconds: of this process only.
         precision: what ``auto`` became.
         resumed_at: step at which this process took over, 0 for a fresh run.
@@ -77,6 +54,7 @@ class TrainingResult:
     history: list[dict[str, float]]
     steps: int
     tokens: int
+    kept_step: int
     seconds: float
     precision: str
     resumed_at: int
@@ -89,6 +67,7 @@ def train(
     *,
     recipe: TrainingRecipe,
     seed: int,
+    validation: TrainingSet | None = None,
     states: StateDirectory | None = None,
     progress: Progress = SILENT,
 ) -> TrainingResult:
@@ -100,6 +79,7 @@ def train(
         objective: sum of losses over real targets.
         recipe: settings.
         seed: of order and dropout.
+        validation: looked at as the recipe says; needed if it says so.
         states: where resumable states live while the run lasts; None keeps none.
         progress: where to show it.
 
@@ -108,7 +88,7 @@ def train(
         DivergenceError: the loss became infinite or not a number.
         UsageError: more frozen layers than there are, or states of another run.
     """
-    _refuse_impossible(encoder, data, recipe)
+    _refuse_impossible(encoder, data, recipe, validation)
     torch.set_num_threads(recipe.threads or usable_cores())
     _set_dropout(encoder, recipe.dropout)
     encoder.freeze(recipe.frozen_layers)
@@ -118,20 +98,19 @@ def train(
     if begun:
         progress.say(f"Resuming at step {begun.step} of {run.plan.steps}.")
     started = time.monotonic()
-    history = _run_steps(run, begun or RunState(0, []), states, progress)
+    ended = _run_steps(run, begun or RunState(0, []), validation, states, progress)
     encoder.model.eval()
-    return TrainingResult(
-        history=history,
-        steps=run.plan.steps,
-        tokens=run.tokens_until(run.plan.steps),
-        seconds=time.monotonic() - started,
-        precision=run.precision,
-        resumed_at=begun.step if begun else 0,
-    )
+    seconds = time.monotonic() - started
+    return run.result(ended, seconds=seconds, resumed_at=begun.step if begun else 0)
 
 
-def _run_steps(run: _Run, begun: RunState, states: StateDirectory | None, progress: Progress) -> list[dict[str, float]]:
+def _run_steps(
+    run: _Run, begun: RunState, validation: TrainingSet | None, states: StateDirectory | None, progress: Progress
+) -> RunState:
+    """Train from where the run stands to where it ends; the end."""
     history, saved_at, every_s = list(begun.history), time.monotonic(), run.recipe.save_every_s
+    watch = run.watch(begun)
+    state = begun
     run.encoder.model.train()
     with progress.stage("Fine-tuning", total=run.tokens_until(run.plan.steps)) as stage:
         clock, seen = _Speed(), run.tokens_until(begun.step)
@@ -141,12 +120,21 @@ def _run_steps(run: _Run, begun: RunState, states: StateDirectory | None, progre
             seen += int(record["tokens"])
             record |= {"tokens_per_s": clock.after(record["tokens"]), "seen": seen}
             stage.advance(record["tokens"], loss=record["loss"], tokens_per_s=record["tokens_per_s"])
-            if step % _RECORD_EVERY == 0 or step == run.plan.steps - 1:
+            enough = False
+            if validation and run.recipe.validate_every and watch.is_due(step + 1):
+                record["validation_loss"] = run.mean_loss(validation)
+                enough = watch.take(record["validation_loss"], run.encoder.model, done=step + 1)
+            if step % _RECORD_EVERY == 0 or step == run.plan.steps - 1 or "validation_loss" in record:
                 history.append(record)
+            state = RunState(step + 1, history, watch.best, watch.looks_since)
+            if enough:
+                progress.say(f"Stopped at step {step + 1}: no lower validation loss since step {watch.best_step}.")
+                break
             if states and every_s is not None and time.monotonic() - saved_at >= every_s:
-                _save(states, RunState(step + 1, history), run, progress)
+                _save(states, state, run, progress)
                 saved_at = time.monotonic()
-    return history
+    watch.restore_best(run.encoder.model)
+    return state
 
 
 def _save(states: StateDirectory, state: RunState, run: _Run, progress: Progress) -> None:
@@ -177,6 +165,41 @@ class _Run:
             self.encoder, self.data.sequences, recipe=self.recipe, precision=self.precision, progress=progress
         )
 
+    def result(self, ended: RunState, *, seconds: float, resumed_at: int) -> TrainingResult:
+        """What the run did."""
+        keeps_best = ended.best is not None and self.recipe.keep == "best"
+        return TrainingResult(
+            history=ended.history,
+            steps=ended.step,
+            tokens=self.tokens_until(ended.step),
+            kept_step=ended.best.step if ended.best and keeps_best else ended.step,
+            seconds=seconds,
+            precision=self.precision,
+            resumed_at=resumed_at,
+        )
+
+    def watch(self, begun: RunState) -> Watch:
+        """Looks at the validation split, from where the run stands."""
+        return Watch(
+            self.recipe,
+            steps=self.plan.steps,
+            steps_per_epoch=self.plan.steps_per_epoch,
+            best=begun.best,
+            looks_since=begun.looks_since,
+        )
+
+    def mean_loss(self, data: TrainingSet) -> float:
+        """Mean loss over real targets, without dropout, in passes of the usual size."""
+        order = np.argsort([len(sequence) for sequence in data.sequences], kind="stable")
+        lengths = np.array([len(sequence) for sequence in data.sequences])
+        self.encoder.model.eval()
+        with torch.no_grad():
+            total = sum(
+                float(self._loss(data, rows)) for rows in split_to_passes(order, lengths, self.recipe.pass_tokens)
+            )
+        self.encoder.model.train()
+        return total / data.weight_of(order)
+
     def tokens_until(self, step: int) -> int:
         """Real tokens in the steps before ``step``."""
         return int(sum(self._lengths[self.plan.batch(earlier)].sum() for earlier in range(step)))
@@ -192,7 +215,10 @@ class _Run:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
         share_of = self.data.weight_of(rows)
-        loss = sum(self._backward(part, share_of=share_of) for part in self._passes(rows))
+        loss = sum(
+            self._backward(part, share_of=share_of)
+            for part in split_to_passes(rows, self._lengths, self.recipe.pass_tokens)
+        )
         norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self.recipe.clip_norm or float("inf")))
         if not np.isfinite(loss) or not np.isfinite(norm):
             raise _diverged(step, loss, norm, rate)
@@ -200,24 +226,19 @@ class _Run:
         tokens = int(self._lengths[rows].sum())
         return {"step": step, "tokens": tokens, "loss": float(loss), "rate": rate, "gradient_norm": norm}
 
-    def _passes(self, rows: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-        """Split a step so that no pass exceeds ``pass_tokens`` (a single longer sequence goes alone)."""
-        cuts, room = [], self.recipe.pass_tokens
-        for at, length in enumerate(self._lengths[rows]):
-            if at and length > room:
-                cuts.append(at)
-                room = self.recipe.pass_tokens
-            room -= int(length)
-        yield from np.split(rows, cuts)
-
     def _backward(self, rows: npt.NDArray[np.int64], *, share_of: int) -> float:
-        sequences = [self.data.sequences[row] for row in rows]
-        flat = PackedTensors.of(pack_flat(sequences))
-        with autocast(self.precision):
-            logits = self.encoder(flat, after=self.frozen.after(rows) if self.frozen else None)
-        loss = self.objective(logits.float(), self.data.targets_of(rows), flat.lengths) / share_of
+        loss = self._loss(self.data, rows, after=self.frozen.after(rows) if self.frozen else None) / share_of
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
+
+    def _loss(
+        self, data: TrainingSet, rows: npt.NDArray[np.int64], *, after: tuple[int, Tensor] | None = None
+    ) -> Tensor:
+        """Sum of the losses of some sequences."""
+        flat = PackedTensors.of(pack_flat([data.sequences[row] for row in rows]))
+        with autocast(self.precision):
+            outputs = self.encoder(flat, after=after)
+        return self.objective(outputs.float(), data.targets_of(rows), flat.lengths)
 
 
 class _Speed:
@@ -243,9 +264,16 @@ def _set_dropout(encoder: PackedEncoder, dropout: float | None) -> None:
             module.p = dropout
 
 
-def _refuse_impossible(encoder: PackedEncoder, data: TrainingSet, recipe: TrainingRecipe) -> None:
+def _refuse_impossible(
+    encoder: PackedEncoder, data: TrainingSet, recipe: TrainingRecipe, validation: TrainingSet | None
+) -> None:
     if not data.sequences:
         raise DataError("the training split is empty", expected="at least one row")
+    if recipe.validate_every is not None and validation is None:
+        raise UsageError(
+            "training.validate_every is set, and there is no validation split",
+            expected="data.validation, or data.validation_fraction: 0.05 to hold one out",
+        )
     layers = len(encoder.parts.layers)
     if recipe.frozen_layers > layers:
         raise UsageError(f"frozen_layers is {recipe.frozen_layers}", expected=f"0 to {layers}, the model's layers")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from penjing.core.machine import describe_machine
 from penjing.core.nouns import Frozen
@@ -26,6 +26,10 @@ class TrainingRecipe(Frozen):
             is more than one epoch and it fits this; 0 computes it anew each time. No dropout acts on it.
         dropout: on hidden states; None keeps the checkpoint's own.
         precision: of the matrix products; ``auto`` takes bf16 where the processor multiplies it natively.
+        validate_every: epochs between looks at the loss on the validation split; None never looks. A fraction
+            is allowed.
+        patience: looks without a lower loss after which training ends; None goes on to the end.
+        keep: the weights of the ``last`` step, or of the ``best`` look.
         save_every_s: seconds between resumable states, None to keep none.
         threads: processor threads, None for all usable cores.
     """
@@ -41,8 +45,17 @@ class TrainingRecipe(Frozen):
     frozen_cache_mib: int = Field(4096, ge=0)
     dropout: float | None = Field(None, ge=0, lt=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    validate_every: float | None = Field(None, gt=0, le=1000)
+    patience: int | None = Field(None, ge=1)
+    keep: Literal["last", "best"] = "last"
     save_every_s: float | None = Field(60.0, ge=0)
     threads: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _looks_are_there(self) -> Self:
+        if self.validate_every is None and (self.patience is not None or self.keep == "best"):
+            raise ValueError("patience and keep: best go by looks at the validation split; set validate_every: 1")
+        return self
 
 
 def resolve_precision(wanted: str) -> str:

@@ -15,9 +15,10 @@ from penjing.core.errors import UsageError
 from penjing.core.files import STAGING_PREFIX, cannot_write, canonical_json, sha256_file, staged_directory
 from penjing.core.progress import Progress
 from penjing.models.loading import refused_writes_told
+from penjing.train.watch import Best, trainable
 
 _PREFIX = "step-"
-_FACTS, _WEIGHTS, _MOMENTS = "state.json", "weights.safetensors", "optimiser.safetensors"
+_FACTS, _WEIGHTS, _MOMENTS, _BEST = "state.json", "weights.safetensors", "optimiser.safetensors", "best.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,14 @@ class RunState:
     Attributes:
         step: steps done.
         history: what the loop recorded so far, as plain data.
+        best: the best look at the validation split; None where there was none.
+        looks_since: looks after it.
     """
 
     step: int
     history: list[dict[str, float]]
+    best: Best | None = None
+    looks_since: int = 0
 
 
 class StateDirectory:
@@ -56,11 +61,7 @@ class StateDirectory:
         former = self._states()
         try:
             with staged_directory(target) as beside, refused_writes_told(target):
-                save_file(_trainable(model), beside / _WEIGHTS)
-                save_file(_moments(optimiser), beside / _MOMENTS)
-                files = {name: sha256_file(beside / name) for name in (_WEIGHTS, _MOMENTS)}
-                facts = {"run_id": self._run_id, "step": state.step, "history": state.history, "files": files}
-                (beside / _FACTS).write_bytes(canonical_json(facts))
+                _write(beside, state, model, optimiser, run_id=self._run_id)
         except FileExistsError:
             return  # the same run, started twice: its state is the same
         except OSError as error:
@@ -108,12 +109,29 @@ def _read(path: Path) -> tuple[str, RunState, dict[str, torch.Tensor], dict[str,
     for name, recorded in facts["files"].items():
         if sha256_file(path / name) != recorded:
             raise ValueError(f"{name} has changed")
-    state = RunState(int(facts["step"]), list(facts["history"]))
+    best = facts.get("best")
+    if best is not None:
+        kept = load_file(path / _BEST) if _BEST in facts["files"] else {}
+        best = Best(int(best["step"]), float(best["loss"]), kept)
+    state = RunState(int(facts["step"]), list(facts["history"]), best, int(facts.get("looks_since", 0)))
     return facts["run_id"], state, load_file(path / _WEIGHTS), load_file(path / _MOMENTS)
 
 
-def _trainable(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
+def _write(beside: Path, state: RunState, model: nn.Module, optimiser: torch.optim.Optimizer, *, run_id: str) -> None:
+    tensors = {_WEIGHTS: trainable(model), _MOMENTS: _moments(optimiser)}
+    if state.best is not None and state.best.weights:
+        tensors[_BEST] = dict(state.best.weights)
+    for name, named in tensors.items():
+        save_file(named, beside / name)
+    facts = {
+        "run_id": run_id,
+        "step": state.step,
+        "history": state.history,
+        "best": None if state.best is None else {"step": state.best.step, "loss": state.best.loss},
+        "looks_since": state.looks_since,
+        "files": {name: sha256_file(beside / name) for name in tensors},
+    }
+    (beside / _FACTS).write_bytes(canonical_json(facts))
 
 
 def _moments(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

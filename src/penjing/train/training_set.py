@@ -1,0 +1,52 @@
+"""What the loop trains on: sequences, targets, and how they are split into passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from penjing.tokens import Encoding
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """Sequences and what should come out.
+
+    Attributes:
+        sequences: tokenised texts.
+        targets: an array with a row a sequence, or a list of arrays with a row a token.
+        weights: int64 (sequences,), how many real targets each has; None is one each.
+    """
+
+    sequences: Sequence[Encoding]
+    targets: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
+    weights: npt.NDArray[np.int64] | None = None
+
+    def targets_of(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """Targets of some sequences, one after another."""
+        if isinstance(self.targets, np.ndarray):
+            return torch.from_numpy(self.targets[rows])
+        return torch.from_numpy(np.concatenate([self.targets[row] for row in rows]))
+
+    def weight_of(self, rows: npt.NDArray[np.int64]) -> int:
+        """Real targets of some sequences; 1 where there is none."""
+        return len(rows) if self.weights is None else max(1, int(self.weights[rows].sum()))
+
+
+def split_to_passes(
+    rows: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], pass_tokens: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Split rows so that no pass exceeds ``pass_tokens`` (a single longer sequence goes alone)."""
+    cuts, room = [], pass_tokens
+    for at, length in enumerate(lengths[rows]):
+        if at and length > room:
+            cuts.append(at)
+            room = pass_tokens
+        room -= int(length)
+    yield from np.split(rows, cuts)
