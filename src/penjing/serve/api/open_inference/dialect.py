@@ -12,12 +12,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from penjing.core.errors import (
-    InvalidRequestError,
-    ModelNotFoundError,
-    NotReadyError,
-    UnsupportedError,
-)
+from penjing.core.errors import InvalidRequestError, NotReadyError, UnsupportedError
 from penjing.serve.api.counting import counted
 from penjing.serve.api.documents import LONG_BODY_BYTES, optional, parse_object
 from penjing.serve.api.http import Reply, Request, json_reply
@@ -25,9 +20,9 @@ from penjing.serve.api.open_inference import errors, metadata, repository
 from penjing.serve.api.open_inference.openapi import DESCRIPTION
 from penjing.serve.api.open_inference.paths import Call, parse_call
 from penjing.serve.api.open_inference.replies import check_wanted, infer_reply
+from penjing.serve.api.open_inference.repository import find
 from penjing.serve.api.open_inference.requests import LENGTH_HEADER, InferRequest, read_request
 from penjing.serve.plane import DataPlane
-from penjing.serve.versions import Version
 
 _ENCODINGS = ("", "identity", "gzip", "deflate")
 
@@ -69,12 +64,13 @@ class OpenInference:
         return errors.fault(error)
 
     async def _infer(self, call: Call, request: Request) -> Reply:
-        self._enter(call).leave()  # an unknown model is told before anything about the body
+        # An unknown model is told before anything about the body.
+        find(self._plane.models, call.model, call.ref).leave()
         asked = await self._read(call, request)
         deadline = request.deadline
         if asked.timeout_s is not None:
             deadline = min(deadline, request.began + asked.timeout_s)
-        version = self._enter(call)
+        version = find(self._plane.models, call.model, call.ref)
         try:
             check_wanted(asked, version.servable, model=call.model)
             with request.while_connected():
@@ -97,13 +93,10 @@ class OpenInference:
             only_ready = optional(told, "ready", bool) or False
             return json_reply(200, repository.index(self._plane.models, only_ready=only_ready))
         if call.kind == "unload":
-            self._check_known(call.model)
-            raise repository.refuse_unload(call.model)
-        if optional(told, "parameters", dict):
-            raise UnsupportedError(
-                f"failed to load '{call.model}': a load takes no parameters", do="Publish a version to the store."
-            )
-        await repository.load(self._plane.models, call.model, deadline=request.deadline)
+            raise repository.refuse_unload(self._plane.models, call.model)
+        await repository.load(
+            self._plane.models, call.model, optional(told, "parameters", dict) or {}, deadline=request.deadline
+        )
         return json_reply(200, {"name": call.model, "load": True})
 
     def _look_up(self, call: Call) -> Reply:
@@ -123,7 +116,7 @@ class OpenInference:
         return self._told_of(call)
 
     def _told_of(self, call: Call) -> Reply:
-        version = self._enter(call)
+        version = find(self._plane.models, call.model, call.ref)
         try:
             if call.kind == "config":
                 return json_reply(200, metadata.model_config(version))
@@ -142,19 +135,7 @@ class OpenInference:
 
     def _model_ready(self, call: Call) -> Reply:
         try:
-            self._enter(call).leave()
+            find(self._plane.models, call.model, call.ref).leave()
         except NotReadyError as error:
             return json_reply(503, {"name": call.model, "ready": False, "error": str(error)})
         return json_reply(200, {"name": call.model, "ready": True})
-
-    def _check_known(self, model: str) -> None:
-        if model not in self._plane.models.names():
-            raise ModelNotFoundError(f"Request for unknown model: '{model}' is not found")
-
-    def _enter(self, call: Call) -> Version:
-        """The version of a call, with Triton's words where there is none. To be left."""
-        try:
-            return self._plane.models.enter(call.model, call.ref)
-        except ModelNotFoundError as error:
-            which = f"'{call.model}'" + (f" version {call.ref}" if call.model in self._plane.models.names() else "")
-            raise ModelNotFoundError(f"Request for unknown model: {which} is not found") from error

@@ -66,17 +66,22 @@ def parse_call(path: str) -> Call | None:
     if kind := _PLAIN.get(path):
         return Call(kind)
     if found := _MODEL.fullmatch(path):
-        return Call(found[3] or "metadata", unquote(found[1]), _ref(found[2]))
+        return Call(found[3] or "metadata", unquote(found[1]), parse_ref(unquote(found[2] or "")))
     if found := _CONTROL.fullmatch(path):
         return Call(found[2], unquote(found[1]))
     return Call("unsupported") if _UNSUPPORTED.fullmatch(path) else None
 
 
-def _ref(text: str | None) -> int | str | None:
-    if text is None:
+def parse_ref(text: str) -> int | str | None:
+    """Version number or alias; None where the text is empty.
+
+    Raises:
+        InvalidRequestError: the version is too large for any.
+    """
+    if not text:
         return None
     if not (text.isascii() and text.isdigit()):
-        return unquote(text)
+        return text
     if len(text.lstrip("0")) > _MAX_DIGITS:
         raise InvalidRequestError(
             f"failed to get model version from specified version string '{text[:40]}'",

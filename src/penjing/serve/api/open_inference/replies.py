@@ -59,7 +59,7 @@ def outputs_for(servable: Servable, *, is_text: bool) -> tuple[str, ...]:
 def infer_reply(answers: Answers, asked: InferRequest, servable: Servable) -> Reply:
     """The reply to an inference request."""
     described, contents = [], []
-    for one, output in _outputs(answers, asked, servable):
+    for one, output in outputs_of(answers, asked, servable):
         told: dict[str, Any] = {"name": one.name, "datatype": output.datatype, "shape": list(output.shape)}
         if asked.is_binary if one.is_binary is None else one.is_binary:
             contents.append(output.content())
@@ -80,7 +80,8 @@ def infer_reply(answers: Answers, asked: InferRequest, servable: Servable) -> Re
     return Reply(200, b"".join((head, *contents)), _BINARY_TYPE, [(LENGTH_HEADER, b"%d" % len(head)), *headers])
 
 
-def _outputs(answers: Answers, asked: InferRequest, servable: Servable) -> Iterator[tuple[WantedOutput, Output]]:
+def outputs_of(answers: Answers, asked: InferRequest, servable: Servable) -> Iterator[tuple[WantedOutput, Output]]:
+    """Each output that is wanted, in order, and its tensor."""
     offered = outputs_for(servable, is_text=asked.is_text)
     usual = (LOGITS,) if LOGITS in offered and not asked.is_text else offered
     wanted = asked.outputs or tuple(WantedOutput(name) for name in usual)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
-from penjing.core.errors import DeadlineError, UnsupportedError
+from penjing.core.errors import DeadlineError, ModelNotFoundError, UnsupportedError
 from penjing.serve.models import Models
 from penjing.serve.versions import State, Version
 
@@ -32,13 +32,32 @@ def index(models: Models, *, only_ready: bool) -> list[dict[str, str]]:
     return [one for one in listed if not only_ready or one["state"] == _STATES[State.AVAILABLE]]
 
 
-async def load(models: Models, model: str, *, deadline: float) -> None:
+def find(models: Models, model: str, ref: int | str | None) -> Version:
+    """A version, to be left; where there is none, Triton's words.
+
+    Raises:
+        ModelNotFoundError: no such model, version or alias.
+        NotReadyError: there is, but it takes no requests.
+    """
+    try:
+        return models.enter(model, ref)
+    except ModelNotFoundError as error:
+        which = f"'{model}'" + (f" version {ref}" if model in models.names() else "")
+        raise ModelNotFoundError(f"Request for unknown model: {which} is not found") from error
+
+
+async def load(models: Models, model: str, parameters: Collection[str], *, deadline: float) -> None:
     """Look for the model's versions, and wait until they are loaded.
 
     Raises:
+        UnsupportedError: parameters were given.
         ModelNotFoundError, NotReadyError: none is available after that; says why.
         DeadlineError: it took too long; it goes on all the same.
     """
+    if parameters:
+        raise UnsupportedError(
+            f"failed to load '{model}': a load takes no parameters", do="Publish a version to the store."
+        )
     done = models.look_again(model)
     while not done.is_set():
         if time.monotonic() >= deadline:
@@ -47,8 +66,10 @@ async def load(models: Models, model: str, *, deadline: float) -> None:
     models.enter(model).leave()
 
 
-def refuse_unload(model: str) -> UnsupportedError:
+def refuse_unload(models: Models, model: str) -> UnsupportedError | ModelNotFoundError:
     """Why a model cannot be unloaded by a request."""
+    if model not in models.names():
+        return ModelNotFoundError(f"Request for unknown model: '{model}' is not found")
     return UnsupportedError(
         f"failed to unload '{model}': what is served follows the store",
         do="Change the recipe's models or versions, or remove the versions from the store.",

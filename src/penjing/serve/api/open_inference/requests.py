@@ -7,7 +7,7 @@ data, classification, schedule policy (``timeout``) and parameters.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from penjing.core.errors import FieldError, InvalidRequestError, MalformedError,
 from penjing.serve.answers import Inputs
 from penjing.serve.api.documents import field, optional, parse_object, shown
 from penjing.serve.api.open_inference.tensors import BYTES, INTEGERS, Array, Tail, read_tensor
-from penjing.serve.api.sequences import Layout, to_inputs
+from penjing.serve.api.sequences import Layout, Shape, to_inputs
 
 LENGTH_HEADER = b"inference-header-content-length"
 IDS = ("input_ids", "attention_mask", "token_type_ids")
@@ -113,19 +113,42 @@ def _json_length(header: str, whole: int) -> int:
 def _read_inputs(sent: list[Any], tail: Tail, *, model: str) -> tuple[Inputs, bool, Layout]:
     """The sequences, whether they came as text, and their layout."""
     tensors: dict[str, Array] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, Shape] = {}
     for index, one in enumerate(sent):
         name = _name(one, where=f"inputs[{index}]")
-        if name not in DATATYPES:
-            raise FieldError(
-                f"unexpected inference input '{name[:80]}' for model '{model}'",
-                field="inputs",
-                expected=f"one of {', '.join(DATATYPES)}",
-            )
-        if name in tensors:
-            raise FieldError(f"input '{name}' comes twice for model '{model}'", field="inputs")
+        check_name(name, tensors, model=model)
         tensors[name] = read_tensor(one, tail, datatypes=DATATYPES[name], model=model)
         shapes[name] = tuple(one["shape"])
+    return gather(tensors, shapes, model=model)
+
+
+def check_name(name: str, seen: Container[str], *, model: str) -> None:
+    """Before the tensor of an input is read.
+
+    Raises:
+        FieldError: there is no such input, or it has come already.
+    """
+    if name not in DATATYPES:
+        raise FieldError(
+            f"unexpected inference input '{name[:80]}' for model '{model}'",
+            field="inputs",
+            expected=f"one of {', '.join(DATATYPES)}",
+        )
+    if name in seen:
+        raise FieldError(f"input '{name}' comes twice for model '{model}'", field="inputs")
+
+
+def gather(tensors: Mapping[str, Array], shapes: Mapping[str, Shape], *, model: str) -> tuple[Inputs, bool, Layout]:
+    """The sequences that input tensors hold together, whether they came as text, and their layout.
+
+    Args:
+        tensors: by name, in one dimension; each has as many values as its shape says.
+        shapes: by name.
+        model: for messages.
+
+    Raises:
+        InvalidRequestError: some do not go together.
+    """
     is_text = "text" in tensors
     leading, family = ("text", TEXTS) if is_text else ("input_ids", IDS)
     if leading not in tensors or not set(tensors) <= set(family):
@@ -141,7 +164,7 @@ def _read_inputs(sent: list[Any], tail: Tail, *, model: str) -> tuple[Inputs, bo
     return inputs, is_text, layout
 
 
-def _check_shapes(shapes: Mapping[str, tuple[int, ...]], leading: str, *, model: str) -> None:
+def _check_shapes(shapes: Mapping[str, Shape], leading: str, *, model: str) -> None:
     first = shapes[leading]
     fits = len(first) == 1 or (len(first) == 2 and first[1] == 1) if leading == "text" else len(first) == 2
     wanted = "[-1] or [-1,1]" if leading == "text" else "[-1,-1]"
@@ -169,13 +192,22 @@ def _name(sent: Any, *, where: str) -> str:
     return field(sent, "name", str, where=where)
 
 
+def check_reserved(names: Iterable[str]) -> None:
+    """Refuse parameters that Triton keeps for itself.
+
+    Raises:
+        FieldError: one of them is.
+    """
+    if any(name.startswith(_RESERVED) for name in names):
+        raise FieldError(
+            "parameter keys starting with 'triton_' are reserved for Triton usage and should not be specified.",
+            field="parameters",
+        )
+
+
 def _check_parameters(parameters: Mapping[str, Any]) -> None:
+    check_reserved(parameters)
     for name, value in parameters.items():
-        if name.startswith(_RESERVED):
-            raise FieldError(
-                "parameter keys starting with 'triton_' are reserved for Triton usage and should not be specified.",
-                field="parameters",
-            )
         if not isinstance(value, bool | int | float | str):
             raise FieldError(
                 f"parameter '{name[:80]}' has invalid type", field="parameters", expected="int, bool, or string"

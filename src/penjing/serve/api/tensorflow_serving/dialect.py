@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from penjing.core.errors import InvalidRequestError, ModelNotFoundError, NotReadyError
+from penjing.core.errors import InvalidRequestError
 from penjing.core.nouns import Task
 from penjing.serve.answers import Answers
 from penjing.serve.api.counting import counted
@@ -35,8 +35,8 @@ from penjing.serve.api.tensorflow_serving.examples import read_examples
 from penjing.serve.api.tensorflow_serving.openapi import DESCRIPTION
 from penjing.serve.api.tensorflow_serving.parsing import parse_object
 from penjing.serve.api.tensorflow_serving.paths import Call, parse_call
+from penjing.serve.api.tensorflow_serving.predicting import check_method, enter, name_for, output_tensors
 from penjing.serve.api.tensorflow_serving.printing import (
-    Tensor,
     columns_json,
     decimals,
     objects_json,
@@ -44,7 +44,7 @@ from penjing.serve.api.tensorflow_serving.printing import (
     rows_json,
     tokens_of,
 )
-from penjing.serve.api.tensorflow_serving.signatures import DEFAULT, TEXT, Signature, signatures_of
+from penjing.serve.api.tensorflow_serving.signatures import TEXT, Signature, signatures_of
 from penjing.serve.decoding import classify, entities
 from penjing.serve.plane import DataPlane
 from penjing.serve.versions import Servable, Version
@@ -90,7 +90,7 @@ class TensorFlowServing:
             raise InvalidRequestError("Missing model name in request.")
         if call.kind == "status":
             return status.model_status(models, call, is_strict=is_strict)
-        version = self._enter(call)
+        version = enter(self._plane.models, call)
         try:
             return status.model_metadata(version)
         finally:
@@ -106,7 +106,7 @@ class TensorFlowServing:
         if call.kind == "predict":
             return await self._predict(call, request, document)
         inputs = read_examples(document, method=call.kind)
-        version = self._enter(call)
+        version = enter(self._plane.models, call)
         try:
             _check_method(version, asked, method=call.kind)
             with request.while_connected():
@@ -117,11 +117,10 @@ class TensorFlowServing:
         return Reply(200, results_json(results), headers=answers.cost.headers())
 
     async def _predict(self, call: Call, request: Request, document: dict[str, Any]) -> Reply:
-        version = self._enter(call)
+        version = enter(self._plane.models, call)
         try:
             signature = choose(document, signatures_of(version.servable))
-            if signature.method != "predict":
-                raise _wrong_method("predict", signature)
+            check_method(signature, "predict")
             form, tensors = read_inputs(document, signature)
             inputs, layout = to_inputs(tensors)
             with request.while_connected():
@@ -131,32 +130,11 @@ class TensorFlowServing:
             version.leave()
         return Reply(200, body, headers=answers.cost.headers())
 
-    def _enter(self, call: Call) -> Version:
-        """The version of a call, with TensorFlow Serving's words where there is none. To be left."""
-        try:
-            return self._plane.models.enter(call.model, call.ref)
-        except (ModelNotFoundError, NotReadyError) as error:
-            if isinstance(call.ref, str) and not isinstance(error, NotReadyError):
-                raise InvalidRequestError(f"Unrecognized servable version label: {call.ref}") from error
-            raise ModelNotFoundError(f"Servable not found for request: {call}") from error
-
 
 def _print(answers: Answers, servable: Servable, signature: Signature, *, form: Form, layout: Layout) -> bytes:
-    tensors: dict[str, Tensor]
-    shape = layout.shape
     if signature.name == TEXT and servable.manifest.task is Task.TOKEN_CLASSIFICATION:
-        return objects_json(entities(answers, servable), shape, form=form)
-    if signature.name == TEXT:
-        predicted = classify(answers)
-        tensors = {
-            "label": np.array(predicted.labels, object).reshape(shape),
-            "score": predicted.scores.reshape(shape),
-            "probabilities": predicted.probabilities.reshape(*shape, len(predicted.classes)),
-        }
-    elif servable.answering.reads == "tokens":
-        tensors = {"logits": layout.spread(answers.outputs)}
-    else:
-        tensors = {"logits": answers.outputs.reshape(*shape, answers.outputs.shape[1])}
+        return objects_json(entities(answers, servable), layout.shape, form=form)
+    tensors = output_tensors(answers, servable, signature, layout=layout)
     return rows_json(tensors) if form == "row" else columns_json(tensors)
 
 
@@ -169,22 +147,11 @@ def _classes(answers: Answers) -> list[str]:
 
 
 def _check_method(version: Version, asked: str, *, method: str) -> None:
-    """Refuse a signature that is not made for the method; the default stands for the method's own."""
     signatures = signatures_of(version.servable)
-    name = asked if asked not in ("", DEFAULT) or method not in signatures else method
-    name = name or DEFAULT
+    name = name_for(asked, signatures, method=method)
     if name not in signatures:
         raise InvalidRequestError(f'Serving signature name: "{name}" not found in signature def')
-    if signatures[name].method != method:
-        raise _wrong_method(method, signatures[name])
-
-
-def _wrong_method(method: str, signature: Signature) -> InvalidRequestError:
-    kind = {"classify": "classification", "regress": "regression", "predict": "prediction"}[method]
-    return InvalidRequestError(
-        f"Expected {kind} signature method_name to be tensorflow/serving/{method}. "
-        f"Was: tensorflow/serving/{signature.method}"
-    )
+    check_method(signatures[name], method)
 
 
 def _preflight(request: Request) -> Reply:

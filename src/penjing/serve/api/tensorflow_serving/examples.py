@@ -9,7 +9,7 @@ Source: ``util/json_tensor.cc`` (FillClassifyRegressRequestFromJson, AddValueToF
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,8 +43,19 @@ def read_examples(document: Mapping[str, Any], *, method: str) -> Inputs:
         raise InvalidRequestError(f"JSON Value: {shown(document)} Expecting 'examples' value to be an list/array")
     if not examples:
         raise InvalidRequestError(f"JSON Value: {shown(document)} 'examples' value is an empty array")
-    read = [context | _example(example) for example in examples]
-    inputs: list[Any] = [one for example in read for one in _input(example)]
+    return inputs_of([context | _example(example) for example in examples])
+
+
+def inputs_of(examples: Sequence[Mapping[str, Feature]]) -> Inputs:
+    """The inputs that examples stand for.
+
+    Args:
+        examples: feature name → kind (``bytes``, ``int64`` or ``float``) and values, bytes as text.
+
+    Raises:
+        InvalidRequestError: an example has no input in it, or they are of several kinds.
+    """
+    inputs: list[Any] = [one for example in examples for one in _input(example)]
     if len({type(one) for one in inputs}) > 1:
         raise InvalidRequestError("examples mix kinds", expected="all text, all pairs, or all input_ids")
     return inputs

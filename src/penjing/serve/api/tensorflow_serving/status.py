@@ -34,19 +34,27 @@ def model_status(models: Models, call: Call, *, is_strict: bool) -> Reply:
     Raises:
         ModelNotFoundError: no such model or version.
     """
+    told = version_statuses(models, call)
+    if not is_strict and call.ref is None:
+        told |= openai_model(models, call.model) | {"name": call.model, "ready": is_ready(models, call.model)}
+    return _json(told)
+
+
+def version_statuses(models: Models, call: Call) -> dict[str, Any]:
+    """The JSON of a ``GetModelStatusResponse``. See :func:`model_status`.
+
+    Raises:
+        ModelNotFoundError: no such model or version.
+    """
     shelf = models.shelf(call.model)
     versions = {} if shelf is None else shelf.versions
     if isinstance(call.ref, int):
         if call.ref not in versions:
             raise ModelNotFoundError(f"Could not find version {call.ref} of model {call.model}")
-        return _json({"model_version_status": [_version_status(versions[call.ref])]})
+        return {"model_version_status": [_version_status(versions[call.ref])]}
     if not versions:
         raise ModelNotFoundError(f"Could not find any versions of model {call.model}")
-    statuses = [_version_status(version) for _, version in sorted(versions.items(), reverse=True)]
-    union: dict[str, Any] = {}
-    if not is_strict and call.ref is None:
-        union = openai_model(models, call.model) | {"name": call.model, "ready": is_ready(models, call.model)}
-    return _json({"model_version_status": statuses} | union)
+    return {"model_version_status": [_version_status(one) for _, one in sorted(versions.items(), reverse=True)]}
 
 
 def model_metadata(version: Version) -> Reply:
@@ -54,9 +62,14 @@ def model_metadata(version: Version) -> Reply:
     return _json(
         {
             "model_spec": {"name": version.model, "signature_name": "", "version": str(version.number)},
-            "metadata": {"signature_def": {"signature_def": signature_def(signatures_of(version.servable))}},
+            "metadata": {"signature_def": signature_map(version)},
         }
     )
+
+
+def signature_map(version: Version) -> dict[str, Any]:
+    """The JSON of a ``SignatureDefMap``."""
+    return {"signature_def": signature_def(signatures_of(version.servable))}
 
 
 def _version_status(version: Version) -> dict[str, Any]:
