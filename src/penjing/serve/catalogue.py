@@ -24,6 +24,9 @@ class Catalogue(Protocol):
     def labels(self, model: str) -> dict[str, int]:
         """Label → version."""
 
+    def folder(self, model: str) -> Path:
+        """The directory of a model's versions, there or not."""
+
     def bundle(self, model: str, version: int) -> Bundle:
         """Open a version."""
 
@@ -45,6 +48,10 @@ class StoreCatalogue:
     def labels(self, model: str) -> dict[str, int]:
         """See :meth:`Catalogue.labels`."""
         return self._store.aliases.of(model)
+
+    def folder(self, model: str) -> Path:
+        """See :meth:`Catalogue.folder`."""
+        return self._store.root / model
 
     def bundle(self, model: str, version: int) -> Bundle:
         """See :meth:`Catalogue.bundle`."""
@@ -73,6 +80,10 @@ class FolderCatalogue:
         """See :meth:`Catalogue.labels`."""
         self._path(model)
         return {}
+
+    def folder(self, model: str) -> Path:
+        """See :meth:`Catalogue.folder`."""
+        return self._path(model)
 
     def bundle(self, model: str, version: int) -> Bundle:
         """See :meth:`Catalogue.bundle`."""

@@ -21,6 +21,7 @@ from penjing.serve.catalogue import Catalogue
 from penjing.serve.loading import EngineOpener, load, open_bundle_engine
 from penjing.serve.recipe import ServeRecipe
 from penjing.serve.versions import State, Version
+from penjing.serve.wishes import Wishes
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,12 +65,17 @@ class Models:
         catalogue: what there is.
         recipe: what of it to serve.
         open_with: opens a bundle's engine; tests hand in their own.
+
+    Attributes:
+        catalogue: as given.
+        wishes: what of it is to be served now.
     """
 
     def __init__(
         self, catalogue: Catalogue, recipe: ServeRecipe, *, open_with: EngineOpener = open_bundle_engine
     ) -> None:
-        self._catalogue = catalogue
+        self.catalogue = catalogue
+        self.wishes = Wishes.of(recipe)
         self._recipe = recipe
         self._open_with = open_with
         self._shelves: dict[str, Shelf] = {}
@@ -98,7 +104,8 @@ class Models:
 
     def names(self) -> list[str]:
         """Models that are served or meant to be, sorted."""
-        return sorted({*self._shelves, *self._unseen, *(self._recipe.models or ())})
+        wished = self.wishes.models or ()
+        return sorted(wished if self.wishes.is_complete else {*self._shelves, *self._unseen, *wished})
 
     def all(self) -> list[Version]:
         """Every version that was ever taken up."""
@@ -130,43 +137,52 @@ class Models:
             not shelf.available()
             and any(version.error for version in shelf.versions.values())
             and not any(version.state in (State.START, State.LOADING) for version in shelf.versions.values())
-            for shelf in self._shelves.values()
+            for name, shelf in self._shelves.items()
+            if name in self.names()
         )
 
-    def look_again(self, model: str) -> threading.Event:
-        """Look for versions now instead of at the next poll; try anew those of ``model`` that failed to load.
+    def serve(self, wishes: Wishes) -> threading.Event:
+        """Serve something else from now on. See :meth:`look_again`."""
+        self.wishes = wishes
+        return self.look_again(*self.names())
+
+    def look_again(self, *models: str) -> threading.Event:
+        """Look for versions now instead of at the next poll; try anew those of ``models`` that failed to load.
 
         Returns:
             Set once that has been done. The call itself returns at once.
         """
-        shelf, done = self._shelves.get(model), threading.Event()
-        for version in shelf.versions.values() if shelf else ():
-            version.forget_failure()
+        done = threading.Event()
+        for version in self.all():
+            if version.model in models:
+                version.forget_failure()
         self._awaited.append(done)
         self._wake.set()
         return done
 
     def reconcile(self) -> None:
         """Bring what is served in step with the catalogue, once. Blocks while versions load."""
+        wishes = self.wishes
         try:
-            names = self._recipe.models or self._catalogue.models()
+            names = self.catalogue.models() if wishes.models is None else wishes.models
         except (PenjingError, OSError) as error:
             _LOG.warning("the store cannot be read, serving goes on as it is: %s", error)
             return
-        self._unseen = (
-            frozenset(names) - self._shelves.keys()
-        )  # known, so that nobody is told "ready" before their turn
+        # Known, so that nobody is told "ready" before their turn.
+        self._unseen = frozenset(names) - self._shelves.keys()
         for name in names:
             try:
-                self._reconcile(name)
+                self._reconcile(name, wishes)
             except (PenjingError, OSError) as error:
                 _LOG.warning("model %s cannot be looked up, serving goes on as it is: %s", name, error)
             self._unseen -= {name}
+        for name in self._shelves.keys() - set(names) if wishes.is_complete else ():
+            self._shelves[name].labels = {}
+            self._retire(self._shelves[name].available())
 
-    def _reconcile(self, name: str) -> None:
-        recipe = self._recipe
-        targets = self._catalogue.labels(name) | recipe.labels.get(name, {})
-        wanted = recipe.versions.wanted(self._versions_of(name), targets)
+    def _reconcile(self, name: str, wishes: Wishes) -> None:
+        policy, targets = wishes.policy(name), wishes.targets(name, self.catalogue.labels(name))
+        wanted = policy.wanted(self._versions_of(name), targets)
         if not wanted:
             return  # an empty directory is more often a mount that failed than a wish
         shelf = self._shelves.get(name) or Shelf()
@@ -176,18 +192,16 @@ class Models:
             self._load(shelf.versions[number])
         available = {version.number: version for version in shelf.available()}
         shelf.labels = _settled(shelf.labels, targets, available=available)
-        kept = wanted | (set(shelf.labels.values()) if recipe.versions.labelled else set())
+        kept = wanted | (set(shelf.labels.values()) if policy.labelled else set())
         if not wanted & set(available):
             return
         if max(wanted) not in available:  # the newest cannot be served: what was served in its place stays
             kept |= {max(available)}
-        for number in set(available) - kept:
-            _LOG.info("%s/%d is being unloaded", name, number)
-            self._unload(available[number], wait_s=recipe.request_timeout_ms / 1000)
+        self._retire([available[number] for number in set(available) - kept])
 
     def _versions_of(self, name: str) -> list[int]:
         try:
-            return self._catalogue.versions(name)
+            return self.catalogue.versions(name)
         except NotFoundError:
             return []
 
@@ -200,13 +214,18 @@ class Models:
         version.begin()
         began = time.monotonic()
         try:
-            bundle = self._catalogue.bundle(version.model, version.number)
+            bundle = self.catalogue.bundle(version.model, version.number)
             version.ready(load(bundle, recipe, open_with=self._open_with))
         except Exception as error:  # noqa: BLE001  engines and tokenizers raise what they like; the server must go on
             _LOG.exception("%s/%d cannot be loaded", version.model, version.number)
             version.failed(error if isinstance(error, PenjingError) else PenjingError(f"loading failed: {error!r}"))
         else:
             _LOG.info("%s/%d is available after %.2f s", version.model, version.number, time.monotonic() - began)
+
+    def _retire(self, versions: Iterable[Version]) -> None:
+        for version in versions:
+            _LOG.info("%s/%d is being unloaded", version.model, version.number)
+            self._unload(version, wait_s=self._recipe.request_timeout_ms / 1000)
 
     def _unload(self, version: Version, *, wait_s: float) -> None:
         thread = threading.Thread(target=version.unload, kwargs={"wait_s": wait_s}, name="unload", daemon=True)
