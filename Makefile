@@ -25,6 +25,7 @@ $(RUN): pyproject.toml | $(VENV)/bin/python
 $(DEV): $(RUN)
 	@echo "Installing what the tests and checks need …"
 	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --no-deps 'tensorflow-serving-api>=2.21,<3'  # stubs; not its TensorFlow
 	@rm -f $(VENV)/.dev-* && touch $@
 
 quickstart: $(RUN) ## fine-tune, quantise, measure and serve on real text

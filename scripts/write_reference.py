@@ -234,7 +234,7 @@ def errors_page() -> Iterator[str]:
     kinds = error_classes()
     rows = [(f"`{kind.code}`", kind.__name__, str(kind.exit_status), _about(kind)) for kind in kinds]
     yield _table(("code", "class", "exit status", "meaning"), rows)
-    yield "## HTTP statuses\n\nEach dialect has its own table. The canonical code stands in the metrics.\n"
+    yield "## Statuses\n\nEach dialect has its own table. The canonical code stands in the metrics.\n"
     told = [(f"`{kind.code}`", *_statuses(kind)) for kind in kinds if issubclass(kind, errors.ServingError)]
     yield _table(("code", *STATUSES), told)
 

@@ -16,7 +16,9 @@ import penjing
 from app.calling import penjing as command
 from app.calling import settings
 from app.world import make_checkpoint
+from contract.grpc_client import INFER, PREDICT, array_of, connected, infer, predict, tensor
 from penjing.serve import ServeRecipe, StoreCatalogue, running_server
+from penjing.serve.api.open_inference.tensors import unpack_bytes
 from penjing.store import Store
 
 PLACES = ("paris", "berlin", "quito", "北京", "上海")
@@ -151,6 +153,28 @@ def test_the_other_dialects_answer_entities_too(made):
     assert "expected one of entities" in odd.json()["error"]
     assert [(one["name"], one["shape"]) for one in outputs] == [("entities", [-1]), ("logits", [-1, -1, 5])]
     assert [token["text"] for token in spelled[0] if not token["special"]] == ["bob", "北", "京"]
+
+
+def test_grpc_answers_as_rest_does(made):
+    store, *_ = made
+    ids = {"input_ids": [[2, 9, 3, 0], [2, 9, 8, 3]], "attention_mask": [[1, 1, 1, 0], [1, 1, 1, 1]]}
+    texts = ["bob saw 北京", "the"]
+    recipe = ServeRecipe(port=0, grpc_port=0)
+    with running_server(StoreCatalogue(Store(store)), recipe) as server, connected(server) as client:
+        url = f"{server.url}/v1/models/names:predict"
+        found = httpx.post(url, json={"inputs": {"text": texts}}).json()["outputs"]
+        logits = httpx.post(url, json={"inputs": ids}).json()["outputs"]
+        asked = predict(inputs={"text": tensor(texts, "string")}, model="names")
+        tagged = array_of(client.call(PREDICT, asked).outputs["entities"])
+        asked = predict(inputs={name: tensor(own) for name, own in ids.items()}, model="names")
+        spread = array_of(client.call(PREDICT, asked).outputs["logits"])
+        inferred = client.call(INFER, infer({"text": ("BYTES", texts)}, model="names"))
+    assert [json.loads(one) for one in tagged] == found
+    np.testing.assert_allclose(spread, logits, atol=1e-4)
+    assert spread[0][3] == [0] * 5
+    assert (inferred.outputs[0].name, list(inferred.outputs[0].shape)) == ("entities", [2])
+    content = memoryview(inferred.raw_output_contents[0])
+    assert [json.loads(one) for one in unpack_bytes(content, 2, name="entities")] == found
 
 
 def test_token_ids_give_logits_in_the_places_they_came_in(made):

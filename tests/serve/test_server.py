@@ -25,6 +25,7 @@ with running_server(StoreCatalogue(Store(Path(sys.argv[1]))), ServeRecipe(port=0
     body = json.dumps({"instances": ["w1 w2"]}).encode()
     with urllib.request.urlopen(server.url + "/v1/models/m:predict", body) as reply:
         answer = json.load(reply)
+assert not {"grpc", "google.protobuf"} & set(sys.modules), "gRPC is loaded, though nobody asked for it"
 heavy = {"torch", "transformers", "tensorflow", "onnx", "sklearn", "pandas", "scipy"}
 print(json.dumps({"answer": answer, "loaded": sorted(heavy & {name.split(".")[0] for name in sys.modules})}))
 """

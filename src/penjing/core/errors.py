@@ -21,6 +21,7 @@
         │   ├── TooLargeError   its body is over the limit
         │   ├── MalformedError  its body cannot be read at all
         │   ├── EmptyError      there is nothing in it to answer
+        │   ├── PreconditionError  it would be right for another model, or in another state of this one
         │   └── FieldError      one field of its body is absent or of the wrong form; names it
         ├── UnsupportedError    the server, or this model, does not do what is asked
         ├── ModelNotFoundError  unknown model, version or label
@@ -179,6 +180,12 @@ class EmptyError(InvalidRequestError):
     """The request holds nothing to answer."""
 
     code = "empty"
+
+
+class PreconditionError(InvalidRequestError):
+    """The request is well formed, but the model or the server is not such, or not now, that it could be met."""
+
+    code = "precondition"
 
 
 class FieldError(InvalidRequestError):

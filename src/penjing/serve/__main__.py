@@ -1,6 +1,6 @@
 """``python -m penjing.serve STORE [--set key=value …]``: a server and nothing else, for parents that start one.
 
-Prints one line of JSON, ``{"url": …}``, when it answers; stops on SIGTERM or SIGINT. People use
+Prints one line of JSON, ``{"url": …, "grpc": …}``, when it answers; stops on SIGTERM or SIGINT. People use
 ``penjing serve``.
 """
 
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 def _announce(server: Server) -> None:
-    sys.stdout.write(json.dumps({"url": server.url}) + "\n")
+    sys.stdout.write(json.dumps({"url": server.url, "grpc": server.grpc_address}) + "\n")
     sys.stdout.flush()
 
 

@@ -168,11 +168,11 @@ class ModelMeters:
         """Count a refusal at the door."""
         self._metrics.count("penjing_refused_total", self._model, reason).value += 1
 
-    def replied(self, status: str, *, api: str, seconds: float) -> None:
+    def replied(self, status: str, *, api: str, seconds: float, entrypoint: Literal["REST", "GRPC"] = "REST") -> None:
         """Count a reply, whatever it said."""
         self._metrics.count("penjing_requests_total", self._model, status).value += 1
         self._metrics.count(f"{_TF_COUNT}_total", self._model, status).value += 1
-        self._metrics.spread(_TF_LATENCY, self._model, api, "REST").observe(seconds * 1e6)
+        self._metrics.spread(_TF_LATENCY, self._model, api, entrypoint).observe(seconds * 1e6)
         self._request_ms.observe(seconds * 1e3)
 
 

@@ -52,19 +52,22 @@ class ServeRecipe(Frozen):
         poll_s: how often to look for new versions and labels; None is never.
         load_tries, load_retry_s: how often, and how long apart, a version that fails is tried.
         host, port: where to listen; port 0 takes a free one.
+        grpc_port: where to listen for gRPC; None does not; 0 takes a free one.
+        grpc_reflection: tell gRPC clients which services there are.
         cors: let browsers on other sites call.
         instances: engine instances a version; None is one a usable core.
         threads: threads an instance.
         batch_tokens: token budget of one batch.
         max_queue_tokens: tokens that may wait for one version before requests are refused; also the
             most that one request may have.
-        max_body_bytes: largest request body, also after inflating.
+        max_body_bytes: largest request body or gRPC message, also after inflating.
         request_timeout_ms: deadline of every request; callers may ask for less.
         long_text: what to do with text over the model's limit: ``cut`` it (and say so in
             ``x-penjing-cut-texts``) or ``refuse`` it.
         header_timeout_s: how long a client may take to send the head of a request.
         keep_alive_s: how long an idle connection is kept.
-        max_connections: open connections, beyond which new ones are turned away.
+        max_connections: open HTTP connections, beyond which new ones are turned away; and gRPC calls
+            at one time, beyond which further ones are.
         grace_s: how long a stop waits for requests in flight.
     """
 
@@ -76,6 +79,8 @@ class ServeRecipe(Frozen):
     load_retry_s: float = Field(default=60.0, ge=0)
     host: str = "127.0.0.1"
     port: int = Field(default=8501, ge=0, le=65535)
+    grpc_port: int | None = Field(default=None, ge=0, le=65535)
+    grpc_reflection: bool = False
     cors: bool = False
     instances: int | None = Field(default=None, ge=1)
     threads: int = Field(default=1, ge=1)

@@ -12,9 +12,11 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import uvicorn
 
@@ -22,6 +24,7 @@ from penjing.core.errors import NotReadyError, ServingError
 from penjing.serve.api.mounts import all_mounts
 from penjing.serve.api.site import Site
 from penjing.serve.catalogue import Catalogue
+from penjing.serve.grpc_port import open_listener
 from penjing.serve.loading import EngineOpener, open_bundle_engine
 from penjing.serve.metrics import Metrics
 from penjing.serve.models import Models
@@ -29,6 +32,9 @@ from penjing.serve.plane import DataPlane
 from penjing.serve.ports import listen
 from penjing.serve.recipe import ServeRecipe
 from penjing.serve.slow_clients import close_slow_clients
+
+if TYPE_CHECKING:  # loaded only where a recipe asks for it
+    from penjing.serve.grpc.listener import Listener
 
 try:
     from uvloop import new_event_loop
@@ -40,9 +46,11 @@ _LINGER_S = 0.2  # how long late-comers are still told that the server stops
 _LOOK_EVERY_S = 0.02
 _LOOK_ALIVE_S = 1.0
 
+T = TypeVar("T")
+
 
 class Server:
-    """One serving process. The port is taken when it is made; requests are answered from :meth:`start`.
+    """One serving process. Its ports are taken when it is made; requests are answered from :meth:`start`.
 
     Args:
         catalogue: what there is to serve.
@@ -50,11 +58,12 @@ class Server:
         open_with: opens a bundle's engine; tests hand in their own.
 
     Attributes:
-        url: where it listens.
+        url: where it listens for HTTP.
+        grpc_address: where it listens for gRPC, as a client wants it; None where it does not.
         plane: for predictions without HTTP.
 
     Raises:
-        ResourceError: the port cannot be had.
+        ResourceError: a port cannot be had, or gRPC is not installed.
     """
 
     def __init__(
@@ -73,6 +82,9 @@ class Server:
             cors=recipe.cors,
         )
         self._http = uvicorn.Server(_uvicorn_config(self._site, recipe))
+        self._runner = asyncio.Runner(loop_factory=new_event_loop)
+        self._grpc: Listener | None = None
+        self.grpc_address = self._listen_for_grpc()
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         self._stopping = threading.Lock()
         self._hurried = threading.Event()
@@ -109,27 +121,54 @@ class Server:
         """Finish requests in flight, refuse new ones, unload. Blocks at most ``grace_s`` and a little. Idempotent."""
         with self._stopping:
             if not self._thread.is_alive():
-                self._socket.close()
+                self._release()
                 return
             self.plane.is_draining = self._site.is_draining = True
             until = time.monotonic() + self._recipe.grace_s
-            while self._site.in_flight and time.monotonic() < until and not self._hurried.wait(_LOOK_EVERY_S):
+            while self._in_flight and time.monotonic() < until and not self._hurried.wait(_LOOK_EVERY_S):
                 pass
             self._hurried.wait(_LINGER_S)
             self._http.should_exit = True
             self._thread.join()
             self.plane.close()
 
+    @property
+    def _in_flight(self) -> int:
+        return self._site.in_flight + (self._grpc.in_flight if self._grpc else 0)
+
+    def _listen_for_grpc(self) -> str | None:
+        if self._recipe.grpc_port is None:
+            return None
+        try:
+            self._grpc = _elsewhere(self._runner, open_listener(self.plane, self._recipe))
+        except BaseException:
+            self._release()
+            raise
+        return self._grpc.address
+
+    def _release(self) -> None:
+        """Give the ports back, of a server that does not run."""
+        self._socket.close()
+        if self._grpc:
+            _elsewhere(self._runner, self._grpc.stop())
+            self._grpc = None
+        self._runner.close()
+
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(self._serve())
+        with self._runner:
+            self._runner.run(self._serve())
 
     async def _serve(self) -> None:
         guard = asyncio.create_task(close_slow_clients(self._http, header_timeout_s=self._recipe.header_timeout_s))
         try:
+            if self._grpc:
+                await self._grpc.start()
             await self._http.serve(sockets=[self._socket])
         finally:
             guard.cancel()
+            if self._grpc:
+                await self._grpc.stop()
+                self._grpc = None
 
 
 @contextmanager
@@ -203,6 +242,12 @@ def serve(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _elsewhere(runner: asyncio.Runner, work: Coroutine[Any, Any, T]) -> T:
+    """Run something on an event loop that stands still, from a thread that may have one of its own."""
+    with ThreadPoolExecutor(max_workers=1) as helper:
+        return helper.submit(runner.run, work).result()
 
 
 def _uvicorn_config(site: Site, recipe: ServeRecipe) -> uvicorn.Config:

@@ -8,7 +8,7 @@ import typer
 
 from penjing.app.cli.options import DEFAULT_STORE, JSON, RECIPE, SETS, STORE, print_json
 
-_HELP = """Serve the models of a store over HTTP, in TensorFlow Serving's REST protocol. Needs no torch.
+_HELP = """Serve the models of a store over HTTP and gRPC, in TensorFlow Serving's and other protocols. Needs no torch.
 
 ```console
 penjing serve --store store --port 8501
@@ -16,8 +16,9 @@ curl localhost:8501/v1/models/newsgroups:predict -d '{"instances": ["the shuttle
 ```
 
 The newest version of each model is served, and every version an alias leads to; new ones are picked up
-while it runs. /readyz answers 200 once all are loaded and warm; /metrics speaks Prometheus. SIGTERM
-finishes what was accepted. --json prints the address, once it listens, for a program to read.
+while it runs. gRPC has a port of its own, where one is given. /readyz answers 200 once all are loaded and
+warm; /metrics speaks Prometheus. SIGTERM finishes what was accepted. --json prints the addresses, once it
+listens, for a program to read.
 """
 
 
@@ -29,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
 def _serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 by default.")] = None,
     port: Annotated[int | None, typer.Option(help="8501 by default; 0 takes a free one.")] = None,
+    grpc_port: Annotated[int | None, typer.Option(help="Speak gRPC there, usually 8500; 0 takes a free one.")] = None,
     models: Annotated[list[str] | None, typer.Option("--model", help="Serve only this model. May be repeated.")] = None,
     recipe: RECIPE = None,
     sets: SETS = None,
@@ -39,12 +41,13 @@ def _serve(
     from penjing.serve import Server, ServeRecipe, StoreCatalogue, serve
     from penjing.store import Store
 
-    flags = {"host": host, "port": port, "models": models or None}
+    flags = {"host": host, "port": port, "grpc_port": grpc_port, "models": models or None}
     told = resolve_recipe(ServeRecipe, recipe, sets or (), flags=flags)
 
     def announce(server: Server) -> None:
-        typer.echo(f"Serving {store} on {server.url} (Ctrl-C stops)", err=True)
+        also = f" and gRPC on {server.grpc_address}" if server.grpc_address else ""
+        typer.echo(f"Serving {store} on {server.url}{also} (Ctrl-C stops)", err=True)
         if as_json:
-            print_json({"url": server.url, "store": str(store)})
+            print_json({"url": server.url, "grpc": server.grpc_address, "store": str(store)})
 
     serve(StoreCatalogue(Store(store)), told, on_start=announce)

@@ -18,6 +18,7 @@ from penjing.core.errors import (
     NotReadyError,
     OverloadedError,
     PenjingError,
+    PreconditionError,
     UnsupportedError,
 )
 from penjing.serve.api.http import Headers
@@ -27,6 +28,7 @@ Row = TypeVar("Row")
 # Nearest class first: an error takes the row of the first class in its ancestry that has one.
 CODES: dict[type[Exception], str] = {
     InvalidRequestError: "INVALID_ARGUMENT",
+    PreconditionError: "FAILED_PRECONDITION",
     UnsupportedError: "UNIMPLEMENTED",
     ModelNotFoundError: "NOT_FOUND",
     NotReadyError: "UNAVAILABLE",

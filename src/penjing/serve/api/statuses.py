@@ -10,9 +10,11 @@ from penjing.serve.api.open_inference import errors as open_inference
 from penjing.serve.api.openai import errors as openai
 from penjing.serve.api.tei import errors as tei
 from penjing.serve.api.tensorflow_serving import errors as tensorflow_serving
+from penjing.serve.grpc import errors as grpc
 
 STATUSES: dict[str, Callable[[Exception], int | str]] = {
     "canonical code": code_of,
+    "gRPC": grpc.status_of,
     "TensorFlow Serving": lambda error: tensorflow_serving.status_of(error)[0],
     "Open Inference": open_inference.status_of,
     "TEI": tei.status_of,

@@ -39,10 +39,14 @@ def status_of(error: Exception) -> int:
     return 503 if is_late(error) else row_of(error, STATUS)
 
 
+def message_of(error: Exception) -> str:
+    """The text behind ``error``."""
+    return f"Request timeout expired: {text_of(error)}" if is_late(error) else text_of(error)
+
+
 def fault(error: Exception) -> Reply:
     """The reply for an error."""
-    text = f"Request timeout expired: {text_of(error)}" if is_late(error) else text_of(error)
-    return refusal(status_of(error), text, headers=come_back(error))
+    return refusal(status_of(error), message_of(error), headers=come_back(error))
 
 
 def refusal(status: int, text: str, *, headers: Headers | None = None) -> Reply:

@@ -89,7 +89,7 @@ def read_tensor(sent: Mapping[str, Any], tail: Tail, *, datatypes: Sequence[str]
     size = _binary_size(sent, name=name)
     if size is None:
         return _from_json(sent["data"], datatype, shape, name=name)
-    return _from_bytes(tail.take(size, name=name, model=model), datatype, shape, name=name)
+    return from_bytes(tail.take(size, name=name, model=model), datatype, shape, name=name)
 
 
 def _shape(sent: Mapping[str, Any]) -> tuple[int, ...]:
@@ -169,7 +169,12 @@ def _integers(values: list[int], datatype: str, *, name: str) -> Array:
     return np.array(values, np.int64)
 
 
-def _from_bytes(raw: memoryview, datatype: str, shape: tuple[int, ...], *, name: str) -> Array:
+def from_bytes(raw: memoryview, datatype: str, shape: tuple[int, ...], *, name: str) -> Array:
+    """The values of an input from its bytes, in one dimension.
+
+    Raises:
+        FieldError: they are more or fewer than the shape says, or no text.
+    """
     count = math.prod(shape)
     if datatype == BYTES:
         return np.array(unpack_bytes(raw, count, name=name), object)

@@ -96,8 +96,9 @@ def _text(outputs: int) -> Signature:
 
 
 def _tagged_text() -> Signature:
-    text = TensorSpec("text", "string", (-1,))
-    return Signature(TEXT, (text,), (TensorSpec("entities", "string", (-1, -1)),), plain="text")
+    """The entities of a text are a JSON list; over REST, a list of objects."""
+    text, entities = TensorSpec("text", "string", (-1,)), TensorSpec("entities", "string", (-1,))
+    return Signature(TEXT, (text,), (entities,), plain="text")
 
 
 def _on_examples(method: Literal["classify", "regress"]) -> Signature:

@@ -1,0 +1,112 @@
+"""The gRPC server: a port, the services behind it, how it starts and how it stops.
+
+It belongs to one event loop, and shares with HTTP the data plane and every limit: ``max_body_bytes`` bounds a
+message, also after inflating, ``max_connections`` the calls at one time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+from grpc import aio
+
+from penjing.core.errors import ResourceError
+from penjing.serve.grpc.calls import Calls, Service
+from penjing.serve.grpc.health import Health
+from penjing.serve.grpc.messages import service as described
+from penjing.serve.grpc.open_inference.service import OpenInference
+from penjing.serve.grpc.reflection import NAMES, Reflection
+from penjing.serve.grpc.tensorflow_serving.model_service import ModelService
+from penjing.serve.grpc.tensorflow_serving.prediction_service import PredictionService
+from penjing.serve.plane import DataPlane
+from penjing.serve.ports import listen
+from penjing.serve.recipe import ServeRecipe
+
+_DEAD_PEER_MS = 20_000
+_TAKEN_WITHIN_S = 3.0
+
+
+class Listener:
+    """See the module. To be made within the event loop that it is to run on.
+
+    Args:
+        plane: answers predictions.
+        recipe: its ``grpc_port``, and limits.
+
+    Attributes:
+        address: host and port, as a client wants them.
+
+    Raises:
+        ResourceError: the port cannot be had.
+    """
+
+    def __init__(self, plane: DataPlane, recipe: ServeRecipe) -> None:
+        self._calls = Calls(plane, timeout_s=recipe.request_timeout_ms / 1000, most=recipe.max_connections)
+        # As many again may watch: gRPC's own count has those, too, and not every release counts well.
+        self._server = aio.server(options=_options(recipe), maximum_concurrent_rpcs=2 * recipe.max_connections)
+        for name, handlers in _handlers(plane, recipe, self._calls).items():
+            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+        self._is_started = False
+        self.address = self._bind(recipe.host, recipe.grpc_port or 0)
+
+    @property
+    def in_flight(self) -> int:
+        """Calls taken up whose answer is not yet sent."""
+        return self._calls.in_flight
+
+    async def start(self) -> None:
+        """Begin to answer."""
+        self._is_started = True
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Close the port and every connection.
+
+        Clients have three seconds to take what was sent to them; what is still in flight is cancelled at once.
+        """
+        if not self._is_started:  # gRPC gives back no port of a server that never ran
+            await self.start()
+        self._calls.is_over = True
+        await self._server.stop(None if self.in_flight else _TAKEN_WITHIN_S)
+
+    def _bind(self, host: str, port: int) -> str:
+        with listen(host, port) as probe:  # says who has the port, which gRPC does not
+            number, port = probe.getsockname()[:2]
+        address = f"[{number}]:{port}" if ":" in number else f"{number}:{port}"
+        try:
+            self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise ResourceError(f"cannot listen on {address}: {error}", expected="a free port") from error
+        return address
+
+
+def _handlers(plane: DataPlane, recipe: ServeRecipe, calls: Calls) -> Mapping[str, dict[str, Any]]:
+    """Service → method → gRPC's handler."""
+    inner: list[Service] = [PredictionService(plane, recipe), ModelService(plane), OpenInference(plane)]
+    health = Health(plane, [one.name for one in inner], calls)
+    handlers = {one.name: _unary(one, calls) for one in (*inner, health)}
+    handlers[health.name]["Watch"] = health.watching()
+    if recipe.grpc_reflection:
+        names = (*handlers, *NAMES)
+        for name in NAMES:
+            handlers[name] = {"ServerReflectionInfo": Reflection(name, names).handler()}
+    return handlers
+
+
+def _unary(service: Service, calls: Calls) -> dict[str, Any]:
+    methods = described(service.name).methods_by_name
+    return {name: calls.handler(service, methods[name]) for name in service.answers()}
+
+
+def _options(recipe: ServeRecipe) -> Sequence[tuple[str, int]]:
+    return (
+        ("grpc.so_reuseport", 0),  # or a second server could take the same port unnoticed
+        ("grpc.max_receive_message_length", recipe.max_body_bytes),
+        ("grpc.max_concurrent_streams", recipe.max_connections),
+        ("grpc.server_handshake_timeout_ms", round(recipe.header_timeout_s * 1000)),
+        ("grpc.keepalive_time_ms", recipe.keep_alive_s * 1000),
+        ("grpc.keepalive_timeout_ms", _DEAD_PEER_MS),
+        ("grpc.keepalive_permit_without_calls", 1),
+    )
