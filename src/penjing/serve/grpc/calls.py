@@ -102,7 +102,7 @@ class Calls:
     Args:
         plane: answers predictions.
         timeout_s: the longest that a call may take.
-        most: calls at one time.
+        most: calls that are read and answered at one time.
 
     Attributes:
         in_flight: calls taken up whose answer is not yet sent.
@@ -110,7 +110,7 @@ class Calls:
     """
 
     def __init__(self, plane: DataPlane, *, timeout_s: float, most: int) -> None:
-        self.in_flight = 0
+        self.in_flight = self._answering = 0
         self.is_over = False
         self._plane = plane
         self._timeout_s = timeout_s
@@ -123,7 +123,8 @@ class Calls:
         async def behaviour(_requests: Any, context: Any) -> bytes:
             call = Call(self._plane, left_s=context.time_remaining(), timeout_s=self._timeout_s)
             self.in_flight += 1
-            context.add_done_callback(self._ended)
+            self._answering += 1
+            context.add_done_callback(self._sent)
             try:
                 self._check_room()
                 return await _reply(call, context, kind=kind, answer=answer)
@@ -134,15 +135,17 @@ class Calls:
                 if not isinstance(error, PenjingError):
                     _LOG.exception("%s/%s failed", service.name, method.name)
                 return await self._refuse(call, context, error, text=service.text_of(error))
+            finally:
+                self._answering -= 1
 
         return grpc.stream_unary_rpc_method_handler(behaviour)
 
-    def _ended(self, _context: Any) -> None:
+    def _sent(self, _context: Any) -> None:
         self.in_flight -= 1
 
     def _check_room(self) -> None:
-        """Before a message is read: each may be large."""
-        if self.in_flight > self._most:
+        """Before a message is read: each may be large. Whoever is slow to take an answer holds no place."""
+        if self._answering > self._most:
             raise OverloadedError(
                 f"{self._most} calls are under way", expected="no more at one time", retry_after_s=_ROOM_AFTER_S
             )
