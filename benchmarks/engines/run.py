@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from penjing.app.origin import prepare_for
 from penjing.app.prepared import Part
-from penjing.app.quantize import prepare_for
 from penjing.app.terminal import TerminalProgress
 from penjing.compress.quantize import make_int8
 from penjing.core.machine import usable_cores

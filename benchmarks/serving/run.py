@@ -9,7 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from penjing.app.measure import System, measure, served, trial_server, trial_texts
-from penjing.app.quantize import answers_of, prepare_for
+from penjing.app.origin import prepare_for
+from penjing.app.quantize import answers_of
 from penjing.app.recipes import MeasureRecipe
 from penjing.app.tasks import flow_of
 from penjing.app.terminal import TerminalProgress

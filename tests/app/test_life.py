@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import yaml
@@ -134,8 +135,29 @@ def test_a_checkpoint_is_exported_outside_a_store(made, tmp_path):
     assert f"{target} exists; expected a new directory" in again.err
 
 
+def test_a_classifier_that_came_as_it_is_is_quantised_by_its_own_labels(world, made, tmp_path):
+    """Its outputs stand in another order than the labels of the data."""
+    shutil.copytree(made.store / "topics/1/checkpoint", tmp_path / "came")
+    config = json.loads((tmp_path / "came/config.json").read_text())
+    config["id2label"] = {number: LABELS[(int(number) + 1) % len(LABELS)] for number in config["id2label"]}
+    (tmp_path / "came/config.json").write_text(json.dumps(config))
+    store = tmp_path / "store"
+    assert penjing("export", tmp_path / "came", "--name", "came", "--store", store).status == 0
+    told = settings(*BRIEF, "quantize.max_drop=null")
+    ran = penjing("quantize", "came", "--data", world.test, "--store", store, *told, "--json")
+    assert ran.status == 0, ran.err
+    assert ran.json["metrics"]["accuracy"]["value"] < 0.3, "every right class has the name of another"
+    (tmp_path / "odd.csv").write_text(world.test.read_text().replace(LABELS[0], "unheard"))
+    odd = penjing("quantize", "came/1", "--data", tmp_path / "odd.csv", "--store", store, *told)
+    assert odd.status == 1
+    assert "the model does not know the label 'unheard'; expected one of" in odd.err
+
+
 def test_what_cannot_be_exported_is_told(world, made, tmp_path):
-    headless = penjing("export", world.checkpoint, "--to", tmp_path / "new")
+    shutil.copytree(world.checkpoint, tmp_path / "masked")
+    config = json.loads((tmp_path / "masked/config.json").read_text()) | {"architectures": ["BertForMaskedLM"]}
+    (tmp_path / "masked/config.json").write_text(json.dumps(config))
+    headless = penjing("export", tmp_path / "masked", "--to", tmp_path / "new")
     assert headless.status == 1
     assert "has no head of a task; expected a fine-tuned" in headless.err
     (tmp_path / "file").touch()
@@ -145,7 +167,7 @@ def test_what_cannot_be_exported_is_told(world, made, tmp_path):
     engine = penjing("export", "topics/1", "--engine", "tensorrt", "--store", made.store)
     assert engine.status == 2
     assert "tensorrt" in engine.err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "masked"]
 
 
 def test_progress_never_mixes_with_results(made):

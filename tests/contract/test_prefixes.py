@@ -52,8 +52,8 @@ OPENAI = (
     Case("OAI", "a name with a slash", "GET", "/openai/v1/models/a/b", status=404,
          json=openai_error("The model 'a/b' does not exist", "model_not_found", "model")),
     Case("OAI", "unknown route", "GET", "/openai/v1/foo", status=404, json=openai_error("Invalid URL (GET /v1/foo)")),
-    Case("OAI", "embeddings are to come", "POST", "/openai/v1/embeddings", {}, 404,
-         json=openai_error("Invalid URL (POST /v1/embeddings)")),
+    Case("OAI", "a classifier gives no embeddings", "POST", "/openai/v1/embeddings", {"model": "m", "input": "a"}, 400,
+         json=openai_error("The model 'm' gives no embeddings", "unsupported")),
     Case("OAI", "the wrong verb", "DELETE", "/openai/v1/models/m", status=405,
          contains=('"code":"method_not_supported"',)),
 )  # fmt: skip

@@ -121,9 +121,9 @@ def fill_cache(cache: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
     save_file(_weights(_label_odds(rows, tokenizer)), folder / "model.safetensors", {"format": "pt"})
     config = {
-        "model_type": "bert", "vocab_size": tokenizer.get_vocab_size(), "hidden_size": _HIDDEN, "num_hidden_layers": 1,
-        "num_attention_heads": 2, "intermediate_size": _HIDDEN, "max_position_embeddings": 128, "pad_token_id": 0,
-        "hidden_dropout_prob": 0.0, "initializer_range": 1e-5,
+        "architectures": ["BertModel"], "model_type": "bert", "vocab_size": tokenizer.get_vocab_size(),
+        "hidden_size": _HIDDEN, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": _HIDDEN,
+        "max_position_embeddings": 128, "pad_token_id": 0, "hidden_dropout_prob": 0.0, "initializer_range": 1e-5,
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     for name in source.members:

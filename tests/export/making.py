@@ -15,9 +15,11 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from models.tiny import VOCABULARY, random_sequences, tiny_model
+from penjing.core.nouns import Embedding, Task
 from penjing.export.onnx_export import export_onnx
 from penjing.export.probes import random_probes
 from penjing.models.loading import quiet_transformers
+from penjing.models.pooling import write_embedding
 from penjing.tokens import Encoding
 
 LENGTHS = [60, 1, 2, 17, 33, 5, 21, 8]
@@ -51,6 +53,16 @@ def tiny_checkpoint(folder: Path, family: str) -> Path:
         model.save_pretrained(folder)
     words = {f"w{index}": index for index in range(VOCABULARY)}
     Tokenizer(WordLevel(words, unk_token="w0")).save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def tiny_encoder(folder: Path, pooling: str) -> Path:
+    """Save a tiny random encoder, with the files that say how it pools."""
+    with quiet_transformers():
+        tiny_model("bert", Task.FEATURE_EXTRACTION).float().save_pretrained(folder)
+    words = {f"w{index}": index for index in range(VOCABULARY)}
+    Tokenizer(WordLevel(words, unk_token="w0")).save(str(folder / "tokenizer.json"))
+    write_embedding(folder, Embedding(pooling=pooling, size=32), longest=64)
     return folder
 
 

@@ -9,13 +9,14 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from export.making import exported, tiny_checkpoint
-from models.tiny import random_sequences
+from export.making import exported, tiny_checkpoint, tiny_encoder
+from models.tiny import VOCABULARY, random_sequences
 from penjing.core.errors import ExportError, ParityError
 from penjing.engines import ENGINES, open_engine
 from penjing.engines.base import INPUTS
 from penjing.export.onnx_export import TOLERANCE, export_onnx, prove_parity
 from penjing.export.openvino_ir import write_openvino
+from penjing.export.probes import random_probes
 from penjing.models.families import FAMILIES
 from penjing.tokens import pack_sequences
 
@@ -45,11 +46,32 @@ def test_every_family_is_exported_and_proven_with_every_engine(tmp_path, family)
         assert measured.n == len(made.probes)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+def test_an_encoder_is_exported_with_its_pooling(tmp_path, pooling):
+    """The same graph gives a vector a text, and where asked one a token."""
+    checkpoint = tiny_encoder(tmp_path / "checkpoint", pooling)
+    probes = random_probes(vocabulary=VOCABULARY, max_tokens=64, count=9)
+    reference = export_onnx(checkpoint, tmp_path / "model.onnx", probes)
+    names = [entry.name for entry in onnx.load(tmp_path / "model.onnx").graph.input]
+    assert names == [name for name in INPUTS if pooling == "mean" or name != "spans"]
+    tokens = {}
+    for name in ("onnxruntime", "openvino"):
+        engine = open_engine(name, tmp_path / "model.onnx", instances=1)
+        assert prove_parity(engine, probes, reference, reads="mean").value < TOLERANCE / 10
+        batch = pack_sequences(probes, reads="tokens")
+        tokens[name] = batch.by_sequence(engine.run(batch))
+        engine.close()
+    np.testing.assert_allclose(np.concatenate(tokens["onnxruntime"]), np.concatenate(tokens["openvino"]), atol=1e-4)
+    for row, one in zip(batch.order, tokens["openvino"], strict=True):
+        expected = one.mean(axis=0) if pooling == "mean" else one[0]
+        np.testing.assert_allclose(expected, reference[row], atol=1e-4)
+
+
 def test_the_graph_takes_rows_of_any_shape():
     """Sizes met while tracing must not have become constants."""
     made = exported("bert")
     graph = onnx.load(made.onnx).graph
-    assert [entry.name for entry in graph.input] == list(INPUTS)
+    assert [entry.name for entry in graph.input] == [name for name in INPUTS if name != "spans"]
     for entry in graph.input:
         assert all(side.dim_param for side in entry.type.tensor_type.shape.dim), entry.name
     engine = open_engine("onnxruntime", made.onnx, instances=1)

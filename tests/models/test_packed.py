@@ -1,11 +1,14 @@
 """Packed = padded, for every family: the law that packing stands on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from models.tiny import random_sequences, tiny_model
 from penjing.core.errors import CheckpointError
+from penjing.core.nouns import Embedding, Task
 from penjing.models.attention import RowAttention
 from penjing.models.families import FAMILIES
 from penjing.models.heads import head_of
@@ -17,38 +20,46 @@ LENGTHS = [7, 13, 5, 21, 1, 33, 2]
 NEEDS_TYPES = {"bert", "electra"}
 
 
+POOLED = {pooling: Embedding(pooling=pooling, size=32) for pooling in ("mean", "first")}
+HEADS = [(task, None) for task in sorted(TASK_CLASSES) if task is not Task.FEATURE_EXTRACTION]
+HEADS += [(Task.FEATURE_EXTRACTION, embedding) for embedding in POOLED.values()]
+NAMES = [f"{task.value}-{embedding.pooling}" if embedding else task.value for task, embedding in HEADS]
+
+
 def forward_in_rows(encoder, batch):
-    named = (batch.input_ids, batch.position_ids, batch.segment_ids, batch.token_type_ids, batch.cells)
+    named = [batch.input_ids, batch.position_ids, batch.segment_ids, batch.token_type_ids, batch.cells]
+    if batch.reads == "mean":
+        named.append(batch.spans)
     return RowForward(encoder)(*(torch.from_numpy(part) for part in named))
 
 
-@pytest.mark.parametrize("task", sorted(TASK_CLASSES))
+@pytest.mark.parametrize(("task", "embedding"), HEADS, ids=NAMES)
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 @pytest.mark.parametrize("width", [33, 64, 128])
-def test_both_packed_paths_equal_the_padded_reference(family, width, task):
+def test_both_packed_paths_equal_the_padded_reference(family, width, task, embedding):
     model = tiny_model(family, task)
     sequences = random_sequences(LENGTHS, pairs=family in NEEDS_TYPES)
-    batch = pack_sequences(sequences, width=width, reads=head_of(model).reads)
+    batch = pack_sequences(sequences, width=width, reads=head_of(model, embedding).reads)
     with torch.no_grad():
-        padded = padded_outputs(model, sequences, pad_id=model.config.pad_token_id or 0)
+        padded = padded_outputs(model, sequences, pad_id=model.config.pad_token_id or 0, embedding=embedding)
         reference = torch.cat([one for _, one in sorted_as(batch, padded)])
-        by_segment = PackedEncoder(model)(PackedTensors.of(batch))
-        by_row = forward_in_rows(PackedEncoder(model), batch)
+        by_segment = PackedEncoder(model, embedding)(PackedTensors.of(batch))
+        by_row = forward_in_rows(PackedEncoder(model, embedding), batch)
     assert reference.abs().max() > 0.05, "logits too small to prove anything"
     np.testing.assert_allclose(by_segment, reference, rtol=0, atol=1e-9)
     np.testing.assert_allclose(by_row, reference, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("task", sorted(TASK_CLASSES))
+@pytest.mark.parametrize(("task", "embedding"), HEADS, ids=NAMES)
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_gradients_equal_those_of_the_padded_reference(family, task):
+def test_gradients_equal_those_of_the_padded_reference(family, task, embedding):
     sequences = random_sequences(LENGTHS)
     batch = pack_sequences(sequences, width=sum(LENGTHS), rows=[range(len(LENGTHS))])
     reference, packed = tiny_model(family, task), tiny_model(family, task)
-    padded = padded_outputs(reference, sequences, pad_id=1)
+    padded = padded_outputs(reference, sequences, pad_id=1, embedding=embedding)
     targets = torch.arange(len(padded)) % padded.shape[1]
     torch.nn.functional.cross_entropy(padded, targets).backward()
-    logits = PackedEncoder(packed)(PackedTensors.of(batch))
+    logits = PackedEncoder(packed, embedding)(PackedTensors.of(batch))
     torch.nn.functional.cross_entropy(logits, targets).backward()
     for (name, one), (_, other) in zip(reference.named_parameters(), packed.named_parameters(), strict=True):
         if one.grad is None or ("pooler" in name and one.grad.abs().max() == 0):
@@ -58,9 +69,25 @@ def test_gradients_equal_those_of_the_padded_reference(family, task):
 
 def sorted_as(batch, padded):
     """Rows of the padded reference apart by sequence, in the batch's order."""
-    counts = [1 if batch.reads == "first" else length for length in LENGTHS]
+    counts = [length if batch.reads == "tokens" else 1 for length in LENGTHS]
     apart = torch.split(padded, counts)
     return [(index, apart[index]) for index in batch.order]
+
+
+def test_the_same_graph_gives_the_mean_of_a_text_and_each_of_its_tokens():
+    model = tiny_model("bert", Task.FEATURE_EXTRACTION)
+    encoder = PackedEncoder(model, POOLED["mean"])
+    batch = pack_sequences(random_sequences([5, 9, 3]), width=16, reads="mean")
+    rows = (batch.input_ids, batch.position_ids, batch.segment_ids, batch.token_type_ids)
+    forward = RowForward(encoder)
+    every = replace(batch, reads="tokens")
+    with torch.no_grad():
+        mean, tokens = (
+            forward(*(torch.from_numpy(part) for part in (*rows, one.cells, one.spans))).numpy()
+            for one in (batch, every)
+        )
+    for whole, parts in zip(mean, every.by_sequence(tokens), strict=True):
+        np.testing.assert_allclose(parts.mean(axis=0), whole, rtol=0, atol=1e-12)
 
 
 def test_rows_do_not_see_what_stands_in_padding_cells():

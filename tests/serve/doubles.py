@@ -17,7 +17,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
 from penjing.core.machine import Machine
-from penjing.core.nouns import Task
+from penjing.core.nouns import Embedding, Task
 from penjing.serve import Server, ServeRecipe, StoreCatalogue, running_server
 from penjing.serve.loading import EngineOpener
 from penjing.store.bundle import Bundle
@@ -39,7 +39,7 @@ def halves(sequences: list[list[int]], outputs: int = len(LABELS)) -> list[list[
 
 @dataclass
 class FakeEngine:
-    """Computes :func:`halves` from a packed batch; fails on POISON, dawdles on SLOW."""
+    """Computes :func:`halves` of each sequence, or token, of a packed batch; fails on POISON, dawdles on SLOW."""
 
     name: str = "fake"
     instances: int = 2
@@ -62,6 +62,8 @@ class FakeEngine:
         time.sleep(self.delay_s + self.slow_s * any(SLOW in ids for ids in sequences))
         if any(POISON in ids for ids in sequences):
             raise RuntimeError("poisoned")
+        if batch.reads == "tokens":
+            sequences = [ids[at : at + 1] for ids in sequences for at in range(len(ids))]
         return np.array(halves([ids.tolist() for ids in sequences], self.outputs), np.float32)
 
     def close(self) -> None:
@@ -88,13 +90,15 @@ def publish(
     model: str = "m",
     *,
     labels: tuple[str, ...] = LABELS,
+    embedding: Embedding | None = None,
     engine: bytes = b"fake",
     name: str = "onnxruntime",
 ) -> Bundle:
     """Put a version into a store."""
     draft = ManifestDraft(
-        task=Task.TEXT_CLASSIFICATION,
-        labels=labels,
+        task=Task.FEATURE_EXTRACTION if embedding else Task.TEXT_CLASSIFICATION,
+        labels=() if embedding else labels,
+        embedding=embedding,
         text=TextLimits(max_tokens=MAX_TOKENS),
         engine=EngineSpec(name=name, precision="fp32", file="engine/model.onnx", takes_type_ids=True),
         machine=MACHINE,
@@ -117,7 +121,8 @@ def fresh(bundle: Bundle, recipe: ServeRecipe) -> FakeEngine:
     if content == b"broken":
         raise RuntimeError("the file is broken")
     told = json.loads(content) if content.startswith(b"{") else {}
-    return FakeEngine(outputs=len(bundle.manifest.labels), **told)
+    embedding = bundle.manifest.embedding
+    return FakeEngine(outputs=embedding.size if embedding else len(bundle.manifest.labels), **told)
 
 
 @contextmanager

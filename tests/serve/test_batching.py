@@ -62,3 +62,22 @@ def test_an_engine_that_miscounts_is_a_failure(work):
     (piece,) = cut_to_pieces(work, [ids(7), ids(8)], budget=9)
     ((outcome,),) = run_pieces(Forgetful(), [piece], packing=Packing())
     assert outcome.outputs is None
+
+
+def test_means_and_tokens_are_run_apart_and_each_gets_its_own(work):
+    engine = FakeEngine()
+    wanted = ("mean", "tokens", "mean", None)
+    pieces = [cut_to_pieces(work, [ids(7, 8), ids(9)], budget=9, reads=reads)[0] for reads in wanted]
+    outcomes = [outcome for some in run_pieces(engine, pieces, packing=Packing(reads="mean")) for outcome in some]
+    assert sorted(map(id, pieces)) == sorted(id(outcome.piece) for outcome in outcomes)
+    assert engine.batches == [6, 2]
+    for outcome in outcomes:
+        rows = [[7], [8], [9]] if outcome.piece.reads == "tokens" else [[7, 8], [9]]
+        np.testing.assert_array_equal(outcome.outputs, halves(rows))
+
+
+def test_a_failure_among_tokens_leaves_the_means_alone(work):
+    pieces = [cut_to_pieces(work, [ids(7, POISON)], budget=9, reads="tokens")[0]]
+    pieces += [cut_to_pieces(work, [ids(7, 8)], budget=9)[0]]
+    outcomes = [outcome for some in run_pieces(FakeEngine(), pieces, packing=Packing()) for outcome in some]
+    assert [outcome.error is None for outcome in outcomes] == [False, True]

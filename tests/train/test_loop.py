@@ -151,3 +151,25 @@ def test_bf16_learns_as_well():
     done = run(toy_encoder(), toy_set(64), epochs=6, precision="bf16")
     assert done.precision == "bf16"
     assert done.history[-1]["loss"] < 0.5 * done.history[0]["loss"]
+
+
+def test_what_belongs_together_is_drawn_together_in_one_pass():
+    sequences = random_sequences([5, 9] * 10)
+    numbers = np.arange(20, dtype=np.float64)
+    seen, passes = [], []
+
+    def objective(outputs, targets, lengths):
+        seen.append(targets.numpy().astype(int))
+        return outputs.square().sum()
+
+    encoder = toy_encoder()
+    encoder.register_forward_pre_hook(lambda _, inputs: passes.append(len(inputs[0].lengths)))
+    data = TrainingSet(sequences, numbers, (np.arange(20) % 2 == 0).astype(np.int64), together=2)
+    done = run(encoder, data, objective=objective, epochs=2, batch_size=4, pass_tokens=128)
+    assert done.steps == 6
+    assert passes == [8, 8, 4] * 2
+    for step in seen:
+        assert (step[::2] % 2 == 0).all()
+        np.testing.assert_array_equal(step[1::2], step[::2] + 1)
+    assert sorted(np.concatenate(seen[:3])) == list(range(20))
+    assert done.tokens == 2 * 140

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from penjing.app.evidence import report_content
 from penjing.app.judging import judge_files
+from penjing.app.origin import prepare_for
 from penjing.app.prepared import Part
-from penjing.app.quantize import prepare_for
 from penjing.app.tasks import Judgement, TextSettings, flow_of
 from penjing.core.progress import SILENT, Progress
 from penjing.data import DataRecipe, load_split

@@ -7,44 +7,59 @@ import tempfile
 from pathlib import Path
 
 from penjing.app.evidence import report_content
+from penjing.app.importing import copy_ready, longest_of, probes_for, publish_checkpoint, task_for
 from penjing.app.judging import compare, judge_files
+from penjing.app.origin import origin_of, prepare_for
 from penjing.app.publishing import export_fp32, publish
-from penjing.app.quantize import answers_of, origin_of, prepare_for
-from penjing.app.recipes import ExportRecipe
-from penjing.app.tasks import flow_of
-from penjing.core.errors import CheckpointError, UsageError
+from penjing.app.quantize import answers_of
+from penjing.app.recipes import ExportRecipe, PublishRecipe
+from penjing.core.errors import UsageError
 from penjing.core.machine import describe_machine
 from penjing.core.nouns import Measurement
 from penjing.core.progress import SILENT, Progress
-from penjing.core.recipe import recipe_digest
+from penjing.core.recipe import check_recipe, recipe_digest
 from penjing.evaluate import Comparison
-from penjing.export.probes import random_probes
-from penjing.models.checkpoint import copy_checkpoint, find_checkpoint
-from penjing.models.tasks import task_of
+from penjing.models.checkpoint import find_checkpoint
 from penjing.store import Bundle, Parent, Store, parse_reference
 
 
-def export(model: str, *, store: Path, engine: ExportRecipe | None = None, progress: Progress = SILENT) -> Bundle:
-    """Publish a new version of ``model`` that another engine runs.
+def export(
+    model: str,
+    *,
+    store: Path,
+    engine: ExportRecipe | None = None,
+    name: str | None = None,
+    task: str | None = None,
+    max_tokens: int | None = None,
+    progress: Progress = SILENT,
+) -> Bundle:
+    """Publish a new version of ``model`` that another engine runs, or under ``name`` a checkpoint as it is.
 
     Args:
-        model: reference of a version that holds a checkpoint.
-        store: where it lies.
+        model: reference of a version that holds a checkpoint; with ``name`` a checkpoint.
+        store: where it lies, or goes.
         engine: which engine.
+        name: see :class:`PublishRecipe`, as of the other two.
+        task: what the checkpoint is for.
+        max_tokens: of a sequence.
         progress: where to show it.
 
     Raises:
         UsageError: the version holds no checkpoint.
+        CheckpointError: a checkpoint that is ready for nothing.
         ExportError, ParityError: nothing is registered.
     """
+    if name is not None:
+        told = {"name": name, "model": model, "task": task, "max_tokens": max_tokens}
+        whole = told | {"export": (engine or ExportRecipe()).model_dump()}
+        recipe = check_recipe(PublishRecipe, whole, origin="the call")
+        return publish_checkpoint(recipe, store=store, progress=progress)
+    return _export_version(model, store=store, engine=engine, progress=progress)
+
+
+def _export_version(model: str, *, store: Path, engine: ExportRecipe | None, progress: Progress) -> Bundle:
     home, recipe = Store(store), engine or ExportRecipe()
-    parent = home.bundle(*parse_reference(model))
-    if not (parent.path / "checkpoint" / "model.safetensors").exists():
-        raise UsageError(
-            f"{parent.reference} holds no checkpoint",
-            expected="a fine-tuned version",
-            do="Name the version it came from.",
-        )
+    parent = _with_checkpoint(home.bundle(*parse_reference(model)))
     data = prepare_for(parent, progress)
     with home.stage(parent.manifest.model) as staging:
         shutil.copytree(parent.path / "checkpoint", staging.path / "checkpoint")
@@ -67,11 +82,21 @@ def export(model: str, *, store: Path, engine: ExportRecipe | None = None, progr
             model=parent.manifest.model,
             recipe=recipe,
             quality=judgement.result,
-            metric=flow_of(draft.task).metric,
+            metric=judgement.metric,
             data=data,
             comparison=Comparison(baseline=parent.reference, candidate=spec.name, result=changed),
         )
         return publish(staging, draft, content=content, judgement=judgement, test=data.test)
+
+
+def _with_checkpoint(parent: Bundle) -> Bundle:
+    if not (parent.path / "checkpoint" / "model.safetensors").exists():
+        raise UsageError(
+            f"{parent.reference} holds no checkpoint",
+            expected="a fine-tuned version",
+            do="Name the version it came from.",
+        )
+    return parent
 
 
 def export_checkpoint(source: str, target: Path, *, engine: ExportRecipe | None = None) -> Measurement:
@@ -87,18 +112,11 @@ def export_checkpoint(source: str, target: Path, *, engine: ExportRecipe | None 
     if target.exists():
         raise UsageError(f"{target} exists", expected="a new directory", do="Choose another name or remove it.")
     checkpoint = find_checkpoint(source)
-    if task_of(checkpoint.config) is None:
-        raise CheckpointError(
-            f"{source} has no head of a task",
-            expected="a fine-tuned checkpoint",
-            do="Fine-tune it first: penjing finetune.",
-        )
-    probes = random_probes(
-        vocabulary=int(checkpoint.config.get("vocab_size", 1000)), max_tokens=min(128, checkpoint.max_tokens)
-    )
+    task, longest = task_for(checkpoint), longest_of(checkpoint)
     with tempfile.TemporaryDirectory(dir=_parent_of(target)) as scratch:
         draft = Path(scratch) / "export"
-        copy_checkpoint(checkpoint, draft / "checkpoint")
+        copy_ready(checkpoint, draft / "checkpoint", task, longest=longest)
+        probes = probes_for(checkpoint, longest)
         _, difference = export_fp32(draft, engine or ExportRecipe(), probes=probes)
         draft.rename(target)
     return difference

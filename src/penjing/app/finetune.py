@@ -5,28 +5,23 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from penjing.app.evidence import conditions, learning_curve, report_content, system_rows
 from penjing.app.judging import judge_files, tune_files
 from penjing.app.measure import Speed, measure, served, trial_server, trial_texts
-from penjing.app.prepared import Part, PreparedData
+from penjing.app.prepared import PreparedData
 from penjing.app.publishing import export_fp32, publish, served_bytes
 from penjing.app.recipes import FinetuneRecipe, MeasureRecipe
 from penjing.app.tasks import Judgement, TextSettings, flow_of, prepare
 from penjing.core.errors import UsageError
 from penjing.core.files import digest
 from penjing.core.machine import describe_machine
-from penjing.core.nouns import Measurement
+from penjing.core.nouns import Embedding, Measurement, Task
 from penjing.core.progress import SILENT, Progress
 from penjing.core.recipe import recipe_digest
 from penjing.evaluate import SystemRow
 from penjing.models.checkpoint import Checkpoint, find_checkpoint
 from penjing.store import Bundle, EngineSpec, ManifestDraft, Parent, Store, TextLimits
-
-if TYPE_CHECKING:
-    from penjing.train.loop import TrainingResult
-    from penjing.train.training_set import TrainingSet
 
 _PROBES = 16
 
@@ -41,7 +36,7 @@ class Finetuned:
         data: what it was trained and judged on, for a next step that needs it again.
         systems: its speed through the server; empty where it was not measured.
         seconds: of training alone.
-        metric: the measure of quality that the task goes by.
+        metric: the measure of quality that it goes by.
     """
 
     bundle: Bundle
@@ -65,12 +60,24 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, progress: Progress = SILENT
     flow, text = flow_of(recipe.task), recipe.text
     settings = TextSettings(checkpoint.tokenizer, text.max_tokens, text.overlap)
     data = prepare(recipe.data, flow, settings, seed=recipe.seed, progress=progress)
+    flow.refuse_unteachable(data.train)
+    embedding = checkpoint.embedding if recipe.task is Task.FEATURE_EXTRACTION else None
     states = _run_directory(store, recipe, data, checkpoint)
     with Store(store).stage(recipe.name) as staging:
-        trained = _train(recipe, checkpoint, data, states=states, target=staging.path / "checkpoint", progress=progress)
+        from penjing.app.training import train_checkpoint  # only now: it loads torch
+
+        trained = train_checkpoint(
+            recipe,
+            checkpoint,
+            data,
+            embedding=embedding,
+            states=states,
+            target=staging.path / "checkpoint",
+            progress=progress,
+        )
         progress.say("Exporting, and comparing the export with Transformers …")
         spec, difference = export_fp32(staging.path, recipe.export, probes=data.test.sequences[:_PROBES])
-        draft = _draft(recipe, checkpoint, data, spec=spec, difference=difference)
+        draft = _draft(recipe, checkpoint, data, embedding=embedding, spec=spec, difference=difference)
         draft = tune_files(staging.path, draft, data.validation)
         judgement = judge_files(staging.path, draft, data.test, name="Judging fp32", progress=progress)
         draft = draft.model_copy(update={"metrics": draft.metrics | judgement.result.metrics})
@@ -78,13 +85,15 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, progress: Progress = SILENT
         if recipe.measure:
             speeds = _measure_alone(staging.path, draft, data, recipe=recipe.measure, progress=progress)
             draft = draft.model_copy(update={"speed": speeds[0].summary()})
-            systems = system_rows(speeds, [judgement.result.metrics[flow.metric]], [served_bytes(staging.path, draft)])
+            systems = system_rows(
+                speeds, [judgement.result.metrics[judgement.metric]], [served_bytes(staging.path, draft)]
+            )
         content = report_content(
             draft,
             model=recipe.name,
             recipe=recipe,
             quality=judgement.result,
-            metric=flow.metric,
+            metric=judgement.metric,
             data=data,
             learning=learning_curve(trained.history),
             systems=systems,
@@ -92,7 +101,7 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, progress: Progress = SILENT
         )
         bundle = publish(staging, draft, content=content, judgement=judgement, test=data.test)
     shutil.rmtree(states, ignore_errors=True)
-    return Finetuned(bundle, judgement, data, systems, trained.seconds, flow.metric)
+    return Finetuned(bundle, judgement, data, systems, trained.seconds, judgement.metric)
 
 
 def _refuse_too_long(recipe: FinetuneRecipe, checkpoint: Checkpoint) -> None:
@@ -109,51 +118,19 @@ def _run_directory(store: Path, recipe: FinetuneRecipe, data: PreparedData, chec
     return store / ".runs" / digest(defined)[:16]
 
 
-def _train(
+def _draft(
     recipe: FinetuneRecipe,
     checkpoint: Checkpoint,
     data: PreparedData,
     *,
-    states: Path,
-    target: Path,
-    progress: Progress,
-) -> TrainingResult:
-    """Train and write the checkpoint. torch is loaded here and not before: it takes seconds."""
-    import torch
-
-    from penjing.models.loading import load_model, save_checkpoint
-    from penjing.models.packed import PackedEncoder
-    from penjing.train.loop import train
-    from penjing.train.state import StateDirectory
-
-    torch.manual_seed(recipe.seed)  # the first weights of the new head
-    model = load_model(checkpoint, recipe.task, data.outputs)
-    trained = train(
-        PackedEncoder(model),
-        _training_set(data.train),
-        flow_of(recipe.task).loss,
-        recipe=recipe.training,
-        seed=recipe.seed,
-        validation=_training_set(data.validation) if data.validation else None,
-        states=StateDirectory(states, run_id=states.name) if recipe.training.save_every_s is not None else None,
-        progress=progress,
-    )
-    save_checkpoint(model, checkpoint.path, target)
-    return trained
-
-
-def _training_set(part: Part) -> TrainingSet:
-    from penjing.train.training_set import TrainingSet
-
-    return TrainingSet(part.sequences, part.targets, part.weights)
-
-
-def _draft(
-    recipe: FinetuneRecipe, checkpoint: Checkpoint, data: PreparedData, *, spec: EngineSpec, difference: Measurement
+    embedding: Embedding | None,
+    spec: EngineSpec,
+    difference: Measurement,
 ) -> ManifestDraft:
     return ManifestDraft(
         task=recipe.task,
         labels=data.outputs,
+        embedding=embedding,
         text=TextLimits(
             max_tokens=recipe.text.max_tokens,
             pad_id=checkpoint.pad_id,

@@ -45,6 +45,7 @@ def answerer_of(bundle: Bundle) -> Answerer:
         stride=manifest.text.stride,
         outputs=manifest.labels,
         decoding=manifest.decoding,
+        embedding=manifest.embedding,
     )
 
 
@@ -68,7 +69,7 @@ def _outputs(engine: Engine, answering: Answerer, asked: Asked) -> np.ndarray:
         for index, outputs in bulk_token_outputs(engine, asked.sequences):
             rows[index] = outputs
     else:
-        for indices, outputs in bulk_outputs(engine, asked.sequences):
+        for indices, outputs in bulk_outputs(engine, asked.sequences, reads=answering.reads):
             for index, row in zip(indices.tolist(), outputs[:, None], strict=True):
                 rows[index] = row
     return np.concatenate(rows)

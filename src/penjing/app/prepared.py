@@ -24,7 +24,8 @@ class Part:
         sequences: their tokens, in the same order; an example longer than a window has several.
         targets: a row a sequence, or an array a sequence with a row a token.
         weights: real targets of each sequence; None is one each.
-        windows: the windows of each example; None where every example is one sequence, cut to the limit.
+        windows: the windows of each example; None where none is windowed.
+        together: sequences of an example, one after another, where none is windowed: 2 for pairs of texts.
     """
 
     split: Split[Any]
@@ -32,6 +33,7 @@ class Part:
     targets: npt.NDArray[Any] | list[npt.NDArray[Any]]
     weights: npt.NDArray[np.int64] | None = None
     windows: Sequence[Sequence[Window]] | None = None
+    together: int = 1
 
     @property
     def tokens(self) -> int:
@@ -44,9 +46,9 @@ class Part:
         return DataRecord(source=self.split.source, sha256=self.split.sha256, rows=self.split.rows)
 
     def tokens_of(self, example: int) -> int:
-        """Real tokens of one example, all its windows together."""
+        """Real tokens of one example, all its windows together; of a pair of texts, those of the first."""
         if self.windows is None:
-            return len(self.sequences[example])
+            return len(self.sequences[example * self.together])
         return sum(map(len, self.windows[example]))
 
 

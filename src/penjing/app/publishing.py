@@ -11,7 +11,7 @@ from penjing.app.recipes import ExportRecipe
 from penjing.app.tasks import Judgement
 from penjing.core.errors import ExportError
 from penjing.core.files import canonical_json
-from penjing.core.nouns import Measurement
+from penjing.core.nouns import Measurement, Task
 from penjing.engines import ENGINE_FILES, EngineName, open_engine
 from penjing.evaluate import ReportContent, write_report
 from penjing.export.onnx_export import export_onnx, prove_parity
@@ -38,14 +38,15 @@ def export_fp32(directory: Path, recipe: ExportRecipe, *, probes: Sequence[Encod
     if engine == "openvino":
         _convert(onnx, engines / ENGINE_FILES["openvino"])
         onnx.unlink()
-    file, config = engines / ENGINE_FILES[engine], inspect_checkpoint(directory / "checkpoint").config
-    reads = reads_of(config)
+    file, checkpoint = engines / ENGINE_FILES[engine], inspect_checkpoint(directory / "checkpoint")
+    task = checkpoint.task
+    reads = reads_of(task, checkpoint.embedding if task is Task.FEATURE_EXTRACTION else None)
     opened = open_engine(engine, file, instances=1)
     try:
         difference = prove_parity(opened, probes, reference, reads=reads)
     finally:
         opened.close()
-    types = int(config.get("type_vocab_size") or 0) > 1
+    types = int(checkpoint.config.get("type_vocab_size") or 0) > 1
     path = str(file.relative_to(directory))
     return EngineSpec(name=engine, precision="fp32", file=path, takes_type_ids=types, reads=reads), difference
 
@@ -62,11 +63,18 @@ def _convert(onnx: Path, target: Path) -> None:
 
 
 def publish(
-    staging: Staging, draft: ManifestDraft, *, content: ReportContent, judgement: Judgement, test: Part
+    staging: Staging,
+    draft: ManifestDraft,
+    *,
+    content: ReportContent,
+    judgement: Judgement | None = None,
+    test: Part | None = None,
 ) -> Bundle:
-    """Write the evidence beside the model and publish the version."""
+    """Write the evidence beside the model, its answers to the test split among it, and publish the version."""
     write_report(staging.path / "report.html", content)
-    keep_predictions(judgement, test, staging.path)
+    (staging.path / "evidence").mkdir(exist_ok=True)
+    if judgement and test:
+        keep_predictions(judgement, test, staging.path)
     (staging.path / "recipe.yaml").write_text(content.recipe_yaml, encoding="utf-8")
     (staging.path / "evidence" / "report.json").write_bytes(canonical_json(content.model_dump(mode="json")))
     return staging.publish(draft)

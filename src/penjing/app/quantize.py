@@ -9,27 +9,28 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from penjing.app.evidence import conditions, report_content, system_rows
 from penjing.app.judging import compare, judge_files, kept_predictions, tune_files
 from penjing.app.measure import System, measure, served, trial_server, trial_texts
+from penjing.app.origin import origin_of, prepare_for
 from penjing.app.prepared import Part, PreparedData
 from penjing.app.publishing import publish, served_bytes
-from penjing.app.recipes import FinetuneRecipe, QuantizeCommand
-from penjing.app.tasks import Judgement, TextSettings, flow_of, prepare
+from penjing.app.recipes import QuantizeCommand
+from penjing.app.tasks import Judgement, flow_of
 from penjing.compress.quantize import Quantised, quantise
 from penjing.core.errors import UsageError
 from penjing.core.machine import describe_machine
 from penjing.core.nouns import Measurement
 from penjing.core.progress import SILENT, Progress
-from penjing.core.recipe import check_recipe, recipe_digest
-from penjing.evaluate import Change, Comparison, Gate, GateRule, SystemRow, Verdict
+from penjing.core.recipe import recipe_digest
+from penjing.evaluate import Change, Comparison, EmbeddingChange, Gate, GateRule, SystemRow, Verdict
 from penjing.export.onnx_export import export_onnx
 from penjing.export.probes import random_probes
 from penjing.store import Bundle, EngineSpec, ManifestDraft, Parent, Store, parse_reference
@@ -94,18 +95,20 @@ def quantize(
     home = Store(store)
     parent = home.bundle(*parse_reference(command.model))
     _refuse_quantised(parent)
-    data = data or prepare_for(parent, progress)
+    data = data or prepare_for(parent, progress, given=command.data)
     with home.stage(parent.manifest.model) as staging:
         made = _make(parent, staging.path, data, command=command, progress=progress)
-        draft = _draft(parent, made, command, directory=staging.path)
+        draft = _draft(parent, made, command, directory=staging.path, data=data)
         draft = tune_files(staging.path, draft, data.validation)
         judgement = judge_files(staging.path, draft, data.test, name="Judging int8", progress=progress)
         before = answers_of(parent, data.test, progress)
         changed = compare(draft, before, judgement.predictions, data.test)
         draft = draft.model_copy(update={"metrics": judgement.result.metrics | _costs(changed)})
         verdict = _pass_gate(command, changed, home=home, parent=parent)
+        metric = judgement.metric
+        quality = (_quality_of(parent, metric, changed), draft.metrics.get(metric))
         systems, speed = _measure(
-            parent, staging.path, draft, test=data.test, command=command, peer=peer, progress=progress
+            parent, staging.path, draft, test=data.test, quality=quality, command=command, peer=peer, progress=progress
         )
         draft = draft.model_copy(update={"speed": speed, "notes": draft.notes + _likeness(peer, data.test, before)})
         content = report_content(
@@ -113,7 +116,7 @@ def quantize(
             model=parent.manifest.model,
             recipe=command,
             quality=judgement.result,
-            metric=flow_of(draft.task).metric,
+            metric=metric,
             data=data,
             systems=systems,
             conditions=conditions(command.measure),
@@ -122,45 +125,6 @@ def quantize(
         )
         bundle = publish(staging, draft, content=content, judgement=judgement, test=data.test)
     return Quantized(bundle, judgement, changed, systems)
-
-
-def prepare_for(bundle: Bundle, progress: Progress) -> PreparedData:
-    """Load the data a bundle was made from, by the recipe it carries, and check that it is the same.
-
-    Raises:
-        UsageError: it carries none, or the data have changed since.
-    """
-    recipe = origin_recipe(bundle)
-    text = bundle.manifest.text
-    settings = TextSettings(bundle.file(text.tokenizer), text.max_tokens, text.stride)
-    data = prepare(recipe.data, flow_of(bundle.manifest.task), settings, seed=recipe.seed, progress=progress)
-    recorded = bundle.manifest.data.get("test")
-    if recorded and recorded.sha256 != data.test.split.sha256:
-        raise UsageError(
-            f"the test split of {bundle.reference} is no longer what it was judged on ({recorded.source})",
-            expected=f"content with digest {recorded.sha256[:12]}…",
-            do="Restore the data, or fine-tune again on what there is now.",
-        )
-    return data
-
-
-def origin_of(bundle: Bundle) -> Mapping[str, Any]:
-    """The recipe of the fine-tuning that a bundle goes back to, through however many steps."""
-    return bundle.manifest.recipe.get("origin") or bundle.manifest.recipe
-
-
-def origin_recipe(bundle: Bundle) -> FinetuneRecipe:
-    """The fine-tuning recipe that a bundle carries.
-
-    Raises:
-        UsageError: it carries none.
-    """
-    values = origin_of(bundle)
-    if "data" not in values:
-        raise UsageError(
-            f"{bundle.reference} does not say which data it was made from", expected="a fine-tuned version"
-        )
-    return check_recipe(FinetuneRecipe, values, origin=f"the recipe in {bundle.reference}")
 
 
 def answers_of(bundle: Bundle, test: Part, progress: Progress) -> np.ndarray:
@@ -213,22 +177,25 @@ def _fp32_onnx(parent: Bundle, scratch: Path, probes: Sequence[Encoding]) -> Pat
     return file
 
 
-def _draft(parent: Bundle, made: Quantised, command: QuantizeCommand, *, directory: Path) -> ManifestDraft:
+def _draft(
+    parent: Bundle, made: Quantised, command: QuantizeCommand, *, directory: Path, data: PreparedData
+) -> ManifestDraft:
     manifest = parent.manifest
     file = str(made.file.relative_to(directory))
     types = manifest.engine.takes_type_ids if manifest.engine else True
-    reads = flow_of(manifest.task).reads
+    reads = manifest.engine.reads if manifest.engine else flow_of(manifest.task).reads
     recipe = command.model_dump(mode="json")
     return ManifestDraft(
         task=manifest.task,
         labels=manifest.labels,
+        embedding=manifest.embedding,
         text=manifest.text,
         engine=EngineSpec(name=made.engine, precision="int8", file=file, takes_type_ids=types, reads=reads),
         recipe=recipe | {"origin": origin_of(parent)},
         recipe_digest=recipe_digest(command),
         parents=(Parent(kind="version", name=parent.reference, digest=parent.digest),),
         decoding=manifest.decoding,
-        data=manifest.data,
+        data=manifest.data or {name: part.record for name, part in data.parts.items()},
         notes=(f"int8: {made.note}.",),
         machine=describe_machine(),
     )
@@ -251,7 +218,8 @@ def _pass_gate(command: QuantizeCommand, changed: Change, *, home: Store, parent
     """The gate's consent, None where none was asked for; a refusal is noted in the ledger and raised."""
     if command.quantize.max_drop is None:
         return None
-    rule = GateRule(metric=flow_of(parent.manifest.task).metric, max_drop=command.quantize.max_drop)
+    (metric,) = changed.differences
+    rule = GateRule(metric=metric, max_drop=command.quantize.max_drop)
     verdict = Gate(rules=(rule,)).judge({}, differences=changed.differences)
     if not verdict.passed:
         reasons = [reason.text for reason in verdict.reasons]
@@ -260,19 +228,25 @@ def _pass_gate(command: QuantizeCommand, changed: Change, *, home: Store, parent
     return verdict
 
 
+def _quality_of(parent: Bundle, metric: str, changed: Change) -> Measurement | None:
+    """What the parent scores: as it says, or, where it came without a score, as it was seen just now."""
+    seen = changed.baseline if isinstance(changed, EmbeddingChange) and changed.metric == metric else None
+    return parent.manifest.metrics.get(metric, seen)
+
+
 def _measure(
     parent: Bundle,
     directory: Path,
     draft: ManifestDraft,
     *,
     test: Part,
+    quality: tuple[Measurement | None, Measurement | None],
     command: QuantizeCommand,
     peer: Peer | None,
     progress: Progress,
 ) -> tuple[tuple[SystemRow, ...], dict[str, Measurement]]:
     """The speed table of all systems, and the figures of the new version with its speed-up over the old."""
-    flow = flow_of(draft.task)
-    texts, tokens = trial_texts(test, flow)
+    texts, tokens = trial_texts(test, flow_of(draft.task))
     before, clients = parent.manifest.draft(), command.measure.clients
     with trial_server([(parent.path, before), (directory, draft)], model="trial") as url:
         systems = [
@@ -282,10 +256,9 @@ def _measure(
         if peer:
             systems.insert(0, peer.system)
         speeds = measure(systems, texts, tokens, recipe=command.measure, progress=progress)
-    quality = [before.metrics.get(flow.metric), draft.metrics.get(flow.metric)]
-    sizes = [parent.manifest.engine_bytes, served_bytes(directory, draft)]
+    scores, sizes = [*quality], [parent.manifest.engine_bytes, served_bytes(directory, draft)]
     if peer:
-        quality.insert(0, peer.accuracy(test))
+        scores.insert(0, peer.accuracy(test))
         sizes.insert(0, peer.served_bytes())
     figures = speeds[-1].summary() | {"speedup": speeds[-1].ratio_to(speeds[-2])}
-    return system_rows(speeds, quality, sizes), figures
+    return system_rows(speeds, scores, sizes), figures

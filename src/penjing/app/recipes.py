@@ -68,7 +68,9 @@ class FinetuneRecipe(Frozen):
     """
 
     name: str = Field(pattern=NAME_PATTERN)
-    task: Literal[Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION] = Task.TEXT_CLASSIFICATION
+    task: Literal[Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION, Task.FEATURE_EXTRACTION] = (
+        Task.TEXT_CLASSIFICATION
+    )
     model: str = "all-minilm-l6-v2"
     data: DataRecipe
     text: TextRecipe = TextRecipe()
@@ -78,16 +80,35 @@ class FinetuneRecipe(Frozen):
     seed: int = Field(42, ge=0, le=2**31)
 
 
+class PublishRecipe(Frozen):
+    """From a checkpoint that is ready as it came to a version in the store.
+
+    Attributes:
+        name: of the model in the store.
+        model: a checkpoint directory, a packaged name such as ``all-minilm-l6-v2``, or a hub name.
+        task: what for; None is what the checkpoint says of itself. A bare encoder is for feature-extraction.
+        max_tokens: of a sequence, special ones included; None is what the checkpoint says, else all it can.
+    """
+
+    name: str = Field(pattern=NAME_PATTERN)
+    model: str
+    task: Task | None = None
+    max_tokens: int | None = Field(None, ge=4, le=8192)
+    export: ExportRecipe = ExportRecipe()
+
+
 class QuantizeCommand(Frozen):
     """From a version to its int8 form.
 
     Attributes:
         model: reference of the version to start from: ``name``, ``name/2`` or ``name@alias``.
+        data: what to calibrate and judge on, for a version that was published as it came; others carry their own.
         measure: speed of both through the server, interleaved.
         seed: of the choice of calibration texts.
     """
 
     model: str
+    data: DataRecipe | None = None
     quantize: QuantizeRecipe = QuantizeRecipe()
     measure: MeasureRecipe = MeasureRecipe()
     seed: int = Field(42, ge=0, le=2**31)

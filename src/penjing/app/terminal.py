@@ -14,7 +14,7 @@ from rich.table import Table
 
 from penjing.core.nouns import Measurement
 from penjing.core.progress import Stage
-from penjing.evaluate import Quality, SystemRow
+from penjing.evaluate import Change, EmbeddingChange, Quality, SystemRow
 
 _PLAIN_EVERY_S = 15.0
 _PLAIN_WIDTH = 120
@@ -90,6 +90,27 @@ def percent(figure: Measurement | None) -> str:
     return f"{figure.value:.1%} [{figure.low * 100:.1f}, {figure.high * 100:.1f}]"
 
 
+def number(figure: Measurement) -> str:
+    """A figure that is no share, with its interval."""
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.4f}"
+    return f"{figure.value:.4f} [{figure.low:.4f}, {figure.high:.4f}]"
+
+
+def score(figure: Measurement | None, metric: str) -> str:
+    """A measure of quality with its interval: a percentage where it is a share."""
+    return percent(figure) if figure is None or metric in _SHARES else number(figure)
+
+
+def change_line(changed: Change) -> str:
+    """What int8 changed, in a sentence."""
+    ((metric, difference),) = changed.differences.items()
+    lost = f"On {changed.n:,} test texts int8 changes {metric} by {score(difference, metric)}"
+    if isinstance(changed, EmbeddingChange):
+        return f"{lost}; the mean cosine of its vectors and those of fp32 is {number(changed.agreement)}."
+    return f"{lost} and agrees on {percent(changed.agreement)}."
+
+
 def plain(figure: Measurement | None, digits: int = 1) -> str:
     """A figure without its interval."""
     return "—" if figure is None else f"{figure.value:,.{digits}f}"
@@ -98,7 +119,9 @@ def plain(figure: Measurement | None, digits: int = 1) -> str:
 _SHARES = {
     "accuracy": "accuracy", "f1": "F1", "precision": "precision", "recall": "recall", "macro_f1": "macro-F1",
     "sentence_accuracy": "sentence accuracy", "expected_calibration_error": "calibration error (ECE)",
+    "recall_at_1": "recall at 1",
 }  # fmt: skip
+_NUMBERS = {"spearman": "Spearman's ρ", "mrr": "mean reciprocal rank"}
 
 
 def quality_table(result: Quality, *, title: str) -> Table:
@@ -109,9 +132,12 @@ def quality_table(result: Quality, *, title: str) -> Table:
     for key, name in _SHARES.items():
         if key in result.metrics:
             table.add_row(name, percent(result.metrics[key]))
+    for key, name in _NUMBERS.items():
+        if key in result.metrics:
+            table.add_row(name, number(result.metrics[key]))
     if "nll" in result.metrics:
         table.add_row("negative log-likelihood", plain(result.metrics["nll"], 3))
-    table.add_row("texts", f"{result.n:,}")
+    table.add_row("pairs" if result.kind == "embeddings" else "texts", f"{result.n:,}")
     return table
 
 
@@ -119,13 +145,13 @@ def speed_table(rows: Sequence[SystemRow], *, title: str, metric: str = "accurac
     """Systems measured side by side; the first is what the ratios refer to."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("system", no_wrap=True)
-    for name in (_SHARES.get(metric, metric), "MB", "p50 ms", "p99 ms", "requests/s", "tokens/s", "×"):
+    for name in ((_SHARES | _NUMBERS).get(metric, metric), "MB", "p50 ms", "p99 ms", "requests/s", "tokens/s", "×"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         size = "—" if row.size_mb is None else f"{row.size_mb:.0f}"
         few = f" (n={row.quality.n})" if row.quality and row.quality.n < (rows[-1].quality or row.quality).n else ""
         table.add_row(
-            row.name, percent(row.quality).split(" ")[0] + few, size, plain(row.p50_ms), plain(row.p99_ms),
+            row.name, score(row.quality, metric).split(" ")[0] + few, size, plain(row.p50_ms), plain(row.p99_ms),
             plain(row.requests_per_s, 0), plain(row.tokens_per_s, 0),
             "1.00" if row.ratio is None else plain(row.ratio, 2),
         )  # fmt: skip

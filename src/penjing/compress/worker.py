@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from penjing.core.extras import require
 from penjing.engines.base import feed
@@ -53,7 +53,7 @@ def main() -> None:
     """Arguments: engine, fp32 ONNX file, file to write, calibration sequences, what the head reads."""
     engine, (onnx, target, calibration) = sys.argv[1], (Path(text) for text in sys.argv[2:5])
     if engine == "openvino":
-        quantise_static(onnx, target, calibration, reads="tokens" if sys.argv[5] == "tokens" else "first")
+        quantise_static(onnx, target, calibration, reads=cast("Reads", sys.argv[5]))
     else:
         quantise_dynamic(onnx, target)
 

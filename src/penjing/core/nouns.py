@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -24,6 +24,20 @@ class Frozen(BaseModel):
     """Base of all value objects: immutable, and unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class Embedding(Frozen):
+    """How the tokens of a text become one vector.
+
+    Attributes:
+        pooling: the mean of all its tokens, or the first one, which BERT calls CLS.
+        normalised: whether vectors are brought to length one.
+        size: numbers in a vector.
+    """
+
+    pooling: Literal["mean", "first"] = "mean"
+    normalised: bool = True
+    size: int
 
 
 class Measurement(Frozen):

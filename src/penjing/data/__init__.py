@@ -1,6 +1,6 @@
 """Labelled text from where it lies to checked splits, and files fetched from package registries."""
 
-from penjing.data.examples import Example, Row, Split, TaggedExample, TextExample, make_split
+from penjing.data.examples import Example, PairExample, Row, Split, TaggedExample, TextExample, make_split
 from penjing.data.kinds import label_order
 from penjing.data.load import TaskData, load_split, load_splits, load_text_split, load_text_splits, read_texts
 from penjing.data.named import DATA_SETS, WEIGHTS, named_weights
@@ -15,6 +15,7 @@ __all__ = [
     "DataReport",
     "Example",
     "Leak",
+    "PairExample",
     "Row",
     "Split",
     "SplitReport",

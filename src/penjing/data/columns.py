@@ -20,6 +20,7 @@ PAIR_NAMES = (
     ("text1", "text2"),
     ("text_a", "text_b"),
     ("text", "text_pair"),
+    ("anchor", "positive"),
 )
 
 

@@ -126,6 +126,42 @@ class TaggedExample:
         return [self.text, [list(word) for word in self.words], [list(one) for one in self.entities]]
 
 
+@dataclass(frozen=True, slots=True)
+class PairExample:
+    """Two texts and how alike they are, or a text alone.
+
+    Attributes:
+        text: never blank once loaded.
+        pair: the second text; None where the source has texts alone.
+        score: the higher, the more alike; None where every pair of the source means the same.
+        origin: ``file:line``.
+    """
+
+    text: str
+    pair: str | None
+    score: float | None
+    origin: str
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """See :class:`Example`."""
+        return (self.text,) if self.pair is None else (self.text, self.pair)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """See :class:`Example`."""
+        return ()
+
+    @property
+    def stratum(self) -> str:
+        """See :class:`Example`."""
+        return ""
+
+    def content(self) -> list[object]:
+        """Both texts and the score."""
+        return [self.text, self.pair, self.score]
+
+
 E = TypeVar("E", bound=Example, covariant=True)
 Kind = TypeVar("Kind", bound=Example)
 

@@ -9,6 +9,7 @@ from typing import Any
 from penjing.core.errors import DataError
 from penjing.core.nouns import Task
 from penjing.data.examples import Example, Row, TextExample
+from penjing.data.pairs import check_pairs, take_pair_rows
 from penjing.data.recipe import DataRecipe
 from penjing.data.tagged import check_tagged, take_tagged_rows
 from penjing.data.text import Intake, take_text_rows
@@ -57,4 +58,5 @@ def _check_classes(examples: Sequence[TextExample], source: str) -> None:
 KINDS: dict[Task, Taking] = {
     Task.TEXT_CLASSIFICATION: Taking(take_text_rows, _check_classes),
     Task.TOKEN_CLASSIFICATION: Taking(take_tagged_rows, check_tagged),
+    Task.FEATURE_EXTRACTION: Taking(take_pair_rows, check_pairs),
 }

@@ -37,6 +37,12 @@ class Intake(Generic[Kind]):
         if recipe.on_empty == "error":
             _refuse(self.blank, source, "with a blank text", "on_empty: drop")
 
+    def refuse_left_out(self, source: str, recipe: DataRecipe) -> None:
+        """Raise DataError if there are rows without a text or a label and the recipe does not leave them out."""
+        self.refuse_blank(source, recipe)
+        if recipe.on_unlabelled == "error":
+            _refuse(self.unlabelled, source, "without a label", "on_unlabelled: drop")
+
 
 def take_text_rows(rows: Iterator[Row], source: str, recipe: DataRecipe) -> Intake[TextExample]:
     """Read every row into an example, or note why not.
@@ -54,9 +60,7 @@ def take_text_rows(rows: Iterator[Row], source: str, recipe: DataRecipe) -> Inta
         _take(row, columns, intake)
     if columns is None:
         raise DataError(f"{source} has no rows", expected="labelled texts below the header")
-    intake.refuse_blank(source, recipe)
-    if recipe.on_unlabelled == "error":
-        _refuse(intake.unlabelled, source, "without a label", "on_unlabelled: drop")
+    intake.refuse_left_out(source, recipe)
     if not intake.examples:
         raise DataError(f"{source} has no row with both a text and a label", expected="labelled texts")
     return intake

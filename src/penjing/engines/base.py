@@ -2,7 +2,7 @@
 
 An engine turns a :class:`~penjing.tokens.PackedBatch` into rows of outputs: one a sequence, or one a
 token, as the batch says. It is opened from a file that :mod:`penjing.export` wrote; all engines read
-the same five inputs.
+the same inputs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from penjing.tokens import PackedBatch
 
 Precision = Literal["fp32", "bf16", "int8"]
 # What an exported graph may take (an exporter drops what a family does not use), and what it gives.
-INPUTS = ("input_ids", "position_ids", "segment_ids", "token_type_ids", "cells")
+INPUTS = ("input_ids", "position_ids", "segment_ids", "token_type_ids", "cells", "spans")
 OUTPUT = "logits"
 
 
@@ -48,12 +48,15 @@ class Engine(Protocol):
 def feed(batch: PackedBatch, names: Collection[str]) -> dict[str, npt.NDArray[np.int64]]:
     """The inputs ``names`` of an exported graph.
 
-    ``cells`` is padded to a power of two: fewer shapes to prepare.
+    ``cells`` and ``spans`` are padded to a power of two: fewer shapes to prepare.
     """
     read = batch.cells
-    cells = np.zeros(1 << max(0, len(read) - 1).bit_length(), np.int64)
+    padded = 1 << max(0, len(read) - 1).bit_length()
+    cells, spans = np.zeros(padded, np.int64), np.ones(padded, np.int64)
     cells[: len(read)] = read
-    arrays = (batch.input_ids, batch.position_ids, batch.segment_ids, batch.token_type_ids, cells)
+    if "spans" in names:
+        spans[: len(read)] = batch.spans
+    arrays = (batch.input_ids, batch.position_ids, batch.segment_ids, batch.token_type_ids, cells, spans)
     return {name: array for name, array in zip(INPUTS, arrays, strict=True) if name in names}
 
 

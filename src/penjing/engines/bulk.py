@@ -37,14 +37,20 @@ def packed_batches(
 
 
 def bulk_outputs(
-    engine: Engine, sequences: Sequence[Encoding], *, batch_tokens: int = BATCH_TOKENS
+    engine: Engine, sequences: Sequence[Encoding], *, batch_tokens: int = BATCH_TOKENS, reads: Reads = "first"
 ) -> Iterator[Answers]:
     """Outputs of all sequences, one row each, batch by batch, in no particular order of sequences.
+
+    Args:
+        engine: runs the batches.
+        sequences: at least one.
+        batch_tokens: of a batch.
+        reads: ``first`` or ``mean``: what a row is of.
 
     Yields:
         (indices int64 (n,), outputs float32 (n, outputs)): which sequences, and their outputs.
     """
-    for batch, outputs in _run_all(engine, packed_batches(sequences, batch_tokens=batch_tokens)):
+    for batch, outputs in _run_all(engine, packed_batches(sequences, batch_tokens=batch_tokens, reads=reads)):
         yield batch.order, outputs
 
 

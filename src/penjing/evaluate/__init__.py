@@ -15,6 +15,7 @@ from penjing.evaluate.content import (
     TrainPoint,
     ValidationPoint,
 )
+from penjing.evaluate.embeddings import EmbeddingChange, EmbeddingResult, PairScorer
 from penjing.evaluate.entities import EntityChange, EntityComparison, EntityResult, EntityScore
 from penjing.evaluate.gate import Gate, GateRule, Reason, Verdict
 from penjing.evaluate.paired import ClassChange, PairedComparison, PairedResult
@@ -30,6 +31,8 @@ __all__ = [
     "Comparison",
     "ConfusedPair",
     "DataReport",
+    "EmbeddingChange",
+    "EmbeddingResult",
     "EntityChange",
     "EntityComparison",
     "EntityResult",
@@ -38,6 +41,7 @@ __all__ = [
     "GateRule",
     "Headline",
     "LearningCurve",
+    "PairScorer",
     "PairedComparison",
     "PairedResult",
     "Quality",

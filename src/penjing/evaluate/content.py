@@ -12,13 +12,14 @@ from pydantic import Field
 from penjing.core.machine import Machine
 from penjing.core.nouns import Frozen, Measurement, Task
 from penjing.evaluate.classification import ClassificationResult
+from penjing.evaluate.embeddings import EmbeddingChange, EmbeddingResult
 from penjing.evaluate.entities import EntityChange, EntityResult
 from penjing.evaluate.gate import Verdict
 from penjing.evaluate.paired import PairedResult
 from penjing.store.manifest import DataRecord, FileRecord, Parent
 
-Quality = ClassificationResult | EntityResult
-Change = PairedResult | EntityChange
+Quality = ClassificationResult | EntityResult | EmbeddingResult
+Change = PairedResult | EntityChange | EmbeddingChange
 
 
 class Headline(Frozen):

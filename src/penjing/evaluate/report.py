@@ -22,7 +22,16 @@ from penjing.evaluate.content import ReportContent
 from penjing.evaluate.svg import clean
 
 _RATIOS = frozenset(
-    {"accuracy", "macro_f1", "expected_calibration_error", "f1", "precision", "recall", "sentence_accuracy"}
+    {
+        "accuracy",
+        "macro_f1",
+        "expected_calibration_error",
+        "f1",
+        "precision",
+        "recall",
+        "sentence_accuracy",
+        "recall_at_1",
+    }
 )
 _NAMES = {
     "accuracy": "Accuracy",
@@ -34,6 +43,9 @@ _NAMES = {
     "precision": "Precision",
     "recall": "Recall",
     "sentence_accuracy": "Sentence accuracy",
+    "spearman": "Spearman's ρ",
+    "mrr": "Mean reciprocal rank",
+    "recall_at_1": "Recall at 1",
 }
 
 
@@ -73,7 +85,7 @@ def draw_charts(content: ReportContent) -> dict[str, str]:
     if isinstance(quality, ClassificationResult):
         charts["confusion"] = plots.confusion_map(quality)
         charts["reliability"] = plots.reliability_diagram(quality)
-    if quality:
+    if quality and quality.per_class:
         charts["class_f1"] = plots.class_f1_bars(quality.per_class, quality.metrics["macro_f1"])
     if content.learning and content.learning.train:
         charts["loss"] = curves.loss_curve(content.learning)

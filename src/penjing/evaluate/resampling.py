@@ -34,9 +34,26 @@ def bootstrap(seen: Counter[tuple[int, ...]], statistic: Statistic, *, seed: int
     """
     kinds = np.array(list(seen), np.float64)
     often = np.array(list(seen.values()), np.int64)
+    return _interval(often, lambda counts: statistic(counts @ kinds), seed)
+
+
+def resample(n: int, statistic: Statistic, *, seed: int = 0) -> Measurement:
+    """A statistic of observations that are all kept, with its bias-corrected 95 % interval.
+
+    Args:
+        n: observations, at least one.
+        statistic: counts (draws, n), how often each was drawn → values (draws,).
+        seed: of the resampling.
+
+    Source: as :func:`bootstrap`.
+    """
+    return _interval(np.ones(n, np.int64), statistic, seed)
+
+
+def _interval(often: npt.NDArray[np.int64], statistic: Statistic, seed: int) -> Measurement:
     n = int(often.sum())
-    value = float(statistic((often @ kinds)[None])[0])
-    drawn = _resampled(kinds, often, statistic, np.random.default_rng(seed))
+    value = float(statistic(often[None].astype(np.float64))[0])
+    drawn = _resampled(often, statistic, np.random.default_rng(seed))
     below = (np.sum(drawn < value) + 0.5 * np.sum(drawn == value)) / _DRAWS
     normal = NormalDist()
     shift = 2 * normal.inv_cdf(float(np.clip(below, 1 / _DRAWS, 1 - 1 / _DRAWS)))
@@ -44,12 +61,10 @@ def bootstrap(seen: Counter[tuple[int, ...]], statistic: Statistic, *, seed: int
     return Measurement(value=value, low=min(low, value), high=max(high, value), n=n)
 
 
-def _resampled(
-    kinds: Floats, often: npt.NDArray[np.int64], statistic: Statistic, random: np.random.Generator
-) -> Floats:
+def _resampled(often: npt.NDArray[np.int64], statistic: Statistic, random: np.random.Generator) -> Floats:
     n, parts = int(often.sum()), []
-    batch = max(1, _CELLS_AT_ONCE // len(kinds))
+    batch = max(1, _CELLS_AT_ONCE // len(often))
     for start in range(0, _DRAWS, batch):
         counts = random.multinomial(n, often / n, size=min(batch, _DRAWS - start))
-        parts.append(statistic(counts @ kinds))
+        parts.append(statistic(counts.astype(np.float64)))
     return np.concatenate(parts)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from penjing.core.errors import PenjingError
+from penjing.core.nouns import Task
 from penjing.engines.base import INPUTS, OUTPUT
 from penjing.export.probes import read_probes
 from penjing.models.checkpoint import inspect_checkpoint
@@ -27,18 +28,23 @@ _OPSET = 18
 def export(checkpoint: Path, target: Path, probes: Path) -> None:
     """Write ``target`` (ONNX, fp32) and ``target.npz`` (reference outputs for the probes)."""
     found = inspect_checkpoint(checkpoint)
+    embedding = found.embedding if found.task is Task.FEATURE_EXTRACTION else None
     model = load_model(found)
     sequences = read_probes(probes)
     with torch.no_grad():
-        reference = torch.cat([padded_outputs(model, [one], pad_id=found.pad_id) for one in sequences])
+        reference = torch.cat(
+            [padded_outputs(model, [one], pad_id=found.pad_id, embedding=embedding) for one in sequences]
+        )
     np.savez(target.with_suffix(".npz"), logits=reference.numpy())
-    _write_onnx(RowForward(PackedEncoder(model)).eval(), target)
+    _write_onnx(RowForward(PackedEncoder(model, embedding)).eval(), target)
 
 
 def _write_onnx(forward: RowForward, target: Path) -> None:
     # Sizes that appear nowhere in a model: what is traced must not be taken for a constant.
     example = [torch.ones((2, 22), dtype=torch.int64) for _ in INPUTS[:4]] + [torch.tensor([0, 9, 22])]
-    cells = {0: "rows", 1: "width"}
+    if forward.encoder.head.reads == "mean":
+        example.append(torch.tensor([9, 13, 5]))
+    names, cells, read = INPUTS[: len(example)], {0: "rows", 1: "width"}, {0: "read"}
     # The tracing exporter: a third of the newer one's time here, and it knows more architectures.
     torch.onnx.export(
         forward,
@@ -46,9 +52,9 @@ def _write_onnx(forward: RowForward, target: Path) -> None:
         str(target),
         dynamo=False,
         opset_version=_OPSET,
-        input_names=list(INPUTS),
+        input_names=list(names),
         output_names=[OUTPUT],
-        dynamic_axes={**dict.fromkeys(INPUTS[:4], cells), "cells": {0: "read"}, OUTPUT: {0: "read"}},
+        dynamic_axes={**dict.fromkeys(names[:4], cells), **dict.fromkeys((*names[4:], OUTPUT), read)},
     )
 
 

@@ -18,7 +18,10 @@ from typing import Any
 from penjing.core.errors import CheckpointError, ResourceError
 from penjing.core.extras import require
 from penjing.core.files import PICKLE_SUFFIXES, digest, sha256_file
+from penjing.core.nouns import Embedding, Task
 from penjing.data import WEIGHTS, named_weights
+from penjing.models.pooling import MODULES, POOLING_FILES, pooling_files, read_embedding
+from penjing.models.tasks import task_of
 from penjing.tokens import TextEncoder
 
 WEIGHT_FILE, WEIGHT_INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -63,6 +66,18 @@ class Checkpoint:
         return positions - offset if self.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else positions
 
     @property
+    def task(self) -> Task | None:
+        """What it is for, as its class and the files beside it say; None if they say nothing that is known."""
+        named = task_of(self.config)
+        return Task.FEATURE_EXTRACTION if named is None and (self.path / MODULES).is_file() else named
+
+    @property
+    def embedding(self) -> Embedding:
+        """How its encoder makes one vector of a text; CheckpointError if in a way that is not known here."""
+        width = self.config.get("hidden_size") or self.config.get("dim")  # the latter is DistilBERT's word
+        return read_embedding(self.path, size=int(width or 0))
+
+    @property
     def pad_id(self) -> int:
         """The padding token."""
         return int(self.config.get("pad_token_id") or 0)
@@ -99,7 +114,7 @@ def find_checkpoint(source: str) -> Checkpoint:
 def _from_hub(name: str) -> Path:
     """The files of a hub name: from the hub if it answers soon, else from the local cache."""
     hub = require("huggingface_hub", extra="train")
-    wanted = ["config.json", "*.safetensors", "*.safetensors.index.json", *TOKENIZER_FILES]
+    wanted = ["config.json", "*.safetensors", "*.safetensors.index.json", *TOKENIZER_FILES, *POOLING_FILES]
     try:
         try:
             hub.HfApi().model_info(name, timeout=_HUB_ANSWERS_WITHIN_S)  # the download itself may wait for ever
@@ -134,6 +149,7 @@ def inspect_checkpoint(path: Path, *, source: str | None = None) -> Checkpoint:
     weights, shapes = _weight_files(path), _shapes(path)
     _refuse_foreign_tokenizer(path, config, shapes)
     parts = {file.name: sha256_file(file) for file in (path / "config.json", path / "tokenizer.json", *weights)}
+    parts |= {str(file.relative_to(path)): sha256_file(file) for file in pooling_files(path)}
     parameters = sum(math.prod(shape) for shape in shapes.values())
     return Checkpoint(path, source or str(path), config, parameters, digest(parts))
 

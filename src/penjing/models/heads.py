@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from penjing.core.errors import CheckpointError
-from penjing.core.nouns import Task
-from penjing.models.tasks import TASK_CLASSES, task_of
+from penjing.core.nouns import Embedding, Task
+from penjing.models.tasks import TASK_CLASSES, reads_of, task_of
 from penjing.tokens import Reads
 
 
@@ -25,16 +25,20 @@ class Head:
     """What follows the last layer.
 
     Attributes:
-        reads: the first token of each sequence, or every token.
-        outputs: hidden states (cells, hidden) of what it reads → (cells, outputs).
+        reads: the first token of each sequence, every token, or their mean.
+        outputs: hidden states (read, hidden) of what it reads → (read, outputs).
     """
 
     reads: Reads
     outputs: Callable[[Tensor], Tensor]
 
 
-def head_of(model: Any) -> Head:
+def head_of(model: Any, embedding: Embedding | None = None) -> Head:
     """The head of a Transformers model.
+
+    Args:
+        model: of a class that :data:`penjing.models.tasks.TASK_CLASSES` knows.
+        embedding: how a bare encoder pools; None is the mean.
 
     Raises:
         CheckpointError: a class without a head that is known here.
@@ -47,6 +51,8 @@ def head_of(model: Any) -> Head:
     if task is Task.QUESTION_ANSWERING:
         dropout = getattr(model, "dropout", torch.nn.Identity())
         return Head("tokens", lambda hidden: model.qa_outputs(dropout(hidden)))
+    if task is Task.FEATURE_EXTRACTION:
+        return Head(reads_of(task, embedding), torch.nn.Identity())
     endings = ", ".join(f"…{ending}" for ending, _ in TASK_CLASSES.values())
     raise CheckpointError(f"a model of class {type(model).__name__}", expected=f"one of {endings}")
 

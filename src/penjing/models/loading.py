@@ -12,7 +12,7 @@ from penjing.core.extras import require
 from penjing.core.nouns import Task
 from penjing.models.checkpoint import Checkpoint, copy_tokenizer
 from penjing.models.families import FAMILIES, unknown_family
-from penjing.models.tasks import TASK_CLASSES, task_of
+from penjing.models.tasks import TASK_CLASSES
 
 _SHOWN = 3
 
@@ -34,7 +34,8 @@ def load_model(checkpoint: Checkpoint, task: Task | None = None, labels: Sequenc
     if checkpoint.model_type not in FAMILIES:
         raise unknown_family(checkpoint.model_type)
     transformers, torch = require("transformers", extra="train"), require("torch", extra="train")
-    kind = TASK_CLASSES[task or task_of(checkpoint.config) or Task.TEXT_CLASSIFICATION][1]
+    known = task or checkpoint.task or Task.TEXT_CLASSIFICATION
+    kind, is_bare = TASK_CLASSES[known][1], known is Task.FEATURE_EXTRACTION
     options: dict[str, Any] = {}
     if labels is not None:
         options = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
@@ -50,7 +51,8 @@ def load_model(checkpoint: Checkpoint, task: Task | None = None, labels: Sequenc
             output_loading_info=True,
             **options,
         )
-    _refuse_gaps(checkpoint, found, encoder=f"{model.base_model_prefix}.", may_lack_head=task is not None)
+    encoder = "" if is_bare else f"{model.base_model_prefix}."
+    _refuse_gaps(checkpoint, found, encoder=encoder, may_lack_head=task is not None or is_bare)
     return model.eval()
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from penjing.core.nouns import Embedding
 from penjing.models.attention import Attention, RowAttention, SegmentAttention
 from penjing.models.families import EncoderParts, LayerParts, encoder_parts
 from penjing.models.heads import head_of
@@ -55,17 +56,18 @@ class PackedEncoder(nn.Module):
 
     Args:
         model: of a family in :data:`penjing.models.families.FAMILIES`, with a head of
-            :data:`penjing.models.heads.TASK_CLASSES`.
+            :data:`penjing.models.tasks.TASK_CLASSES`, or bare.
+        embedding: how a bare one makes a vector of a text; its length is left as it comes.
 
     Raises:
         CheckpointError: another family, or another head.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, embedding: Embedding | None = None) -> None:
         super().__init__()
         self.model = model
         self.parts: EncoderParts = encoder_parts(model)
-        self.head = head_of(model)
+        self.head = head_of(model, embedding)
         self.hidden_dropout = self.parts.dropout
 
     def forward(self, batch: PackedTensors, *, after: tuple[int, Tensor] | None = None) -> Tensor:
@@ -76,15 +78,19 @@ class PackedEncoder(nn.Module):
             after: (n, hidden states (cells, hidden) after the first n layers), to start from there.
         """
         start, hidden = after or (0, self._embed(batch))
-        return self.outputs(hidden, self._by_segment(batch), read=self._read(batch), start=start)
+        spans = batch.lengths if self.head.reads == "mean" else None
+        return self.outputs(hidden, self._by_segment(batch), read=self._read(batch), spans=spans, start=start)
 
-    def outputs(self, hidden: Tensor, attention: Attention, *, read: Tensor | None, start: int = 0) -> Tensor:
+    def outputs(
+        self, hidden: Tensor, attention: Attention, *, read: Tensor | None, spans: Tensor | None = None, start: int = 0
+    ) -> Tensor:
         """From hidden states (cells, hidden) after ``start`` layers to the head's outputs.
 
         Args:
             hidden: of all cells.
             attention: how to stay inside segments.
             read: cells that the head reads; None is all of them, in their order.
+            spans: how many cells from each of ``read`` on it reads the mean of; None is one.
             start: layers that are behind.
         """
         layers = self.parts.layers[start:]
@@ -93,6 +99,8 @@ class PackedEncoder(nn.Module):
             hidden = self._layer(layer, hidden, attention)
         if narrow and layers:
             return self.head.outputs(self._layer(layers[-1], hidden, attention, only=read))
+        if read is not None and spans is not None:
+            return self.head.outputs(means(hidden, read, spans))
         return self.head.outputs(hidden if read is None else hidden[read])
 
     def hidden_after(self, layers: int, batch: PackedTensors) -> Tensor:
@@ -103,7 +111,7 @@ class PackedEncoder(nn.Module):
         return hidden
 
     def _read(self, batch: PackedTensors) -> Tensor | None:
-        if self.head.reads == "first":
+        if self.head.reads != "tokens":
             return batch.first
         tokens = torch.from_numpy(token_cells(batch.first.numpy(), batch.lengths.numpy()))
         return None if len(tokens) == len(batch.ids) and bool((tokens.diff() == 1).all()) else tokens
@@ -143,27 +151,46 @@ class PackedEncoder(nn.Module):
             module.requires_grad_(False)
 
 
+def means(hidden: Tensor, cells: Tensor, spans: Tensor) -> Tensor:
+    """Mean (read, hidden) of hidden states (cells, hidden) over ``spans`` cells from each of ``cells`` on.
+
+    A product with a matrix of ones and zeros, which every engine has; beside the layers it costs
+    next to nothing (docs/decisions/0009).
+    """
+    at = torch.arange(hidden.shape[0])[None]
+    inside = (at >= cells[:, None]) & (at < (cells + spans)[:, None])
+    with torch.autocast("cpu", enabled=False):
+        return (inside.to(hidden.dtype) @ hidden) / spans[:, None].to(hidden.dtype)
+
+
 class RowForward(nn.Module):
-    """The form that is exported: five plain inputs, rows kept, attention masked by segment."""
+    """The form that is exported: plain inputs, rows kept, attention masked by segment."""
 
     def __init__(self, encoder: PackedEncoder) -> None:
         super().__init__()
         self.encoder = encoder
 
     def forward(
-        self, input_ids: Tensor, position_ids: Tensor, segment_ids: Tensor, token_type_ids: Tensor, cells: Tensor
+        self, input_ids: Tensor, position_ids: Tensor, segment_ids: Tensor, token_type_ids: Tensor, *cells: Tensor
     ) -> Tensor:
-        """Outputs (cells, outputs); the first four inputs are int64 (rows, width), the last (cells,)."""
+        """Outputs (read, outputs) from what :data:`penjing.engines.base.INPUTS` names, in that order.
+
+        The first four are int64 (rows, width). The others are (read,): cells, and spans for a head that takes means.
+        """
+        read, spans = cells[0], cells[1] if len(cells) > 1 else None
         attention = RowAttention(segment_ids, position_ids, bias=self.encoder.parts.bias)
         ids, positions, types = (part.reshape(-1) for part in (input_ids, position_ids, token_type_ids))
-        return self.encoder.outputs(self.encoder.parts.embed(ids, positions, types), attention, read=cells)
+        hidden = self.encoder.parts.embed(ids, positions, types)
+        return self.encoder.outputs(hidden, attention, read=read, spans=spans)
 
 
-def padded_outputs(model: Any, sequences: list[Encoding], *, pad_id: int = 0) -> Tensor:
+def padded_outputs(
+    model: Any, sequences: list[Encoding], *, pad_id: int = 0, embedding: Embedding | None = None
+) -> Tensor:
     """The slow reference: Transformers' own forward over a padded batch.
 
     Returns:
-        (sequences, outputs) for heads that read the first token, else (tokens of all sequences, outputs).
+        (sequences, outputs), but (tokens of all sequences, outputs) for heads that read every token.
     """
     longest = max(len(sequence) for sequence in sequences)
     ids = torch.full((len(sequences), longest), pad_id)
@@ -178,4 +205,9 @@ def padded_outputs(model: Any, sequences: list[Encoding], *, pad_id: int = 0) ->
     if "logits" in given:
         logits: Tensor = given.logits
         return logits if logits.dim() == 2 else logits[mask.bool()]
+    if "last_hidden_state" in given:
+        hidden: Tensor = given.last_hidden_state
+        if embedding and embedding.pooling == "first":
+            return hidden[:, 0]
+        return (hidden * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
     return torch.stack([given.start_logits, given.end_logits], dim=-1)[mask.bool()]

@@ -59,6 +59,7 @@ class Answers:
         labels: names of the outputs; empty where the bundle has none.
         outputs: float32 (rows, outputs), in the caller's order; a row a sequence, or one a token.
         cost: what it took.
+        sequences: what was run, in the caller's order.
         decoding: the bundle's settings by which outputs become answers.
         asked: the texts made ready, from which their answers can be decoded; None where token ids came.
     """
@@ -68,5 +69,6 @@ class Answers:
     labels: tuple[str, ...]
     outputs: Floats
     cost: Cost
+    sequences: Sequence[Encoding] = ()
     decoding: Mapping[str, float] = field(default_factory=dict)
     asked: Asked | None = None

@@ -24,7 +24,8 @@ class Packing:
 
     Attributes:
         pad_id: token id for empty cells.
-        reads: what the head reads of each sequence, and so what a row of outputs is of.
+        reads: what the head reads of each sequence, and so what a row of outputs is of, unless a request asks
+            for another.
     """
 
     pad_id: int = 0
@@ -40,12 +41,14 @@ class Piece:
         number: position among its pieces.
         sequences: its share of the request.
         tokens: their sum.
+        reads: what is wanted of each sequence; None leaves it to the lane's packing.
     """
 
     work: Work
     number: int
     sequences: Sequence[Encoding]
     tokens: int
+    reads: Reads | None = None
 
     @property
     def permit(self) -> Permit:
@@ -71,25 +74,31 @@ class Outcome:
     ran_at: float
 
 
-def cut_to_pieces(work: Work, sequences: Sequence[Encoding], *, budget: int) -> list[Piece]:
+def cut_to_pieces(work: Work, sequences: Sequence[Encoding], *, budget: int, reads: Reads | None = None) -> list[Piece]:
     """Split a request at the token budget; a sequence longer than the budget is a piece of its own."""
     pieces: list[Piece] = []
     begin, tokens = 0, 0
     for index, sequence in enumerate(sequences):
         if index > begin and tokens + len(sequence) > budget:
-            pieces.append(Piece(work, len(pieces), sequences[begin:index], tokens))
+            pieces.append(Piece(work, len(pieces), sequences[begin:index], tokens, reads))
             begin, tokens = index, 0
         tokens += len(sequence)
-    pieces.append(Piece(work, len(pieces), sequences[begin:], tokens))
+    pieces.append(Piece(work, len(pieces), sequences[begin:], tokens, reads))
     return pieces
 
 
 def run_pieces(engine: Engine, pieces: Sequence[Piece], *, packing: Packing) -> Iterator[list[Outcome]]:
-    """Run pieces as one batch; after a failure each alone.
+    """Run pieces as one batch for each of what is read of them; after a failure each alone.
 
     Yields:
         Outcomes as soon as they are known; over all, one a piece.
     """
+    for reads in dict.fromkeys(piece.reads or packing.reads for piece in pieces):
+        alike = [piece for piece in pieces if (piece.reads or packing.reads) == reads]
+        yield from _run_alike(engine, alike, packing=Packing(packing.pad_id, reads))
+
+
+def _run_alike(engine: Engine, pieces: Sequence[Piece], *, packing: Packing) -> Iterator[list[Outcome]]:
     try:
         yield _run(engine, pieces, packing=packing)
         return
@@ -98,7 +107,7 @@ def run_pieces(engine: Engine, pieces: Sequence[Piece], *, packing: Packing) -> 
             yield [_failed(pieces[0], error)]
             return
     for piece in pieces:
-        yield from run_pieces(engine, [piece], packing=packing)
+        yield from _run_alike(engine, [piece], packing=packing)
 
 
 def _run(engine: Engine, pieces: Sequence[Piece], *, packing: Packing) -> list[Outcome]:
@@ -111,7 +120,7 @@ def _run(engine: Engine, pieces: Sequence[Piece], *, packing: Packing) -> list[O
     ran_at, fill = time.monotonic(), batch.fill
     outcomes, begin = [], 0
     for piece in pieces:
-        end = begin + (len(piece.sequences) if packing.reads == "first" else piece.tokens)
+        end = begin + (piece.tokens if packing.reads == "tokens" else len(piece.sequences))
         outcomes.append(Outcome(piece, outputs[begin:end], None, fill, ran_at))
         begin = end
     return outcomes

@@ -7,8 +7,10 @@ from typing import Any, cast
 
 import numpy as np
 
+from penjing.core.errors import FieldError
 from penjing.serve.answers import Answers, Floats
 from penjing.serve.versions import Servable
+from penjing.tasks.feature_extraction import shaped
 from penjing.tasks.text_classification import TEMPERATURE, decode
 from penjing.tasks.token_classification import Entity
 
@@ -41,6 +43,30 @@ def classify(answers: Answers) -> Predictions:
         np.array([one.probabilities for one in decoded], np.float32).reshape(logits.shape),
         classes,
     )
+
+
+def embeddings(
+    answers: Answers, servable: Servable, *, normalised: bool | None = None, dimensions: int | None = None
+) -> Floats:
+    """The vector of each text, float32 (texts, dimensions).
+
+    Args:
+        answers: of an embedding model.
+        servable: the model.
+        normalised: of length one; None is as the model has it.
+        dimensions: how many of the first ones; None is all.
+    """
+    embedding = servable.manifest.embedding
+    if normalised is None:
+        normalised = embedding is not None and embedding.normalised
+    return shaped(answers.outputs, normalised=normalised, dimensions=dimensions)
+
+
+def check_dimensions(servable: Servable, dimensions: int | None) -> None:
+    """Before anything is computed for it: FieldError unless the vectors have as many dimensions."""
+    size = servable.manifest.embedding.size if servable.manifest.embedding else 0
+    if dimensions is not None and not 1 <= dimensions <= size:
+        raise FieldError(f"dimensions is {dimensions}", field="dimensions", expected=f"1 to {size}")
 
 
 def entities(answers: Answers, servable: Servable) -> list[list[dict[str, Any]]]:

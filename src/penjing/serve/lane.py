@@ -102,13 +102,16 @@ class Lane:
         """Give room back. To be called once for each permit, whatever happened."""
         self._queue.release(permit)
 
-    async def answer(self, sequences: Sequence[Encoding], *, permit: Permit, deadline: float) -> Work:
+    async def answer(
+        self, sequences: Sequence[Encoding], *, permit: Permit, deadline: float, reads: Reads | None = None
+    ) -> Work:
         """Run a request.
 
         Args:
             sequences: at least one, none empty.
             permit: from :meth:`admit`; released by the caller.
             deadline: on the clock of ``time.monotonic``.
+            reads: what is wanted of each sequence, if not what the head reads.
 
         Returns:
             The finished work: its future holds the outputs.
@@ -120,7 +123,7 @@ class Lane:
         """
         loop = asyncio.get_running_loop()
         work = Work(permit, loop=loop)
-        pieces = cut_to_pieces(work, sequences, budget=self._batch_tokens)
+        pieces = cut_to_pieces(work, sequences, budget=self._batch_tokens, reads=reads)
         work.expect(len(pieces))
         self._queue.resize(permit, sum(piece.tokens for piece in pieces))
         timer = loop.call_later(max(0.0, deadline - work.accepted_at), work.expire)

@@ -42,6 +42,7 @@ def load(bundle: Bundle, recipe: ServeRecipe, *, open_with: EngineOpener) -> Ser
         stride=manifest.text.stride,
         outputs=manifest.labels,
         decoding=manifest.decoding,
+        embedding=manifest.embedding,
     )
     engine = open_with(bundle, recipe)
     try:
@@ -84,7 +85,7 @@ def warm_up(engine: Engine, manifest: Manifest, *, batch_tokens: int, reads: Rea
     """Run each usual width once per instance, and one full batch.
 
     Raises:
-        CorruptBundleError: an answer is not finite, or not one number a label.
+        CorruptBundleError: an answer is not finite, or not one number a label or dimension.
     """
     longest = manifest.text.max_tokens
     widths = [width for width in WIDTHS if width <= row_width(longest)]
@@ -103,7 +104,7 @@ def _nonsense(length: int) -> Encoding:
 
 
 def _check(outputs: np.ndarray, manifest: Manifest, *, rows: int) -> None:
-    wanted = len(manifest.labels) or outputs.shape[-1]
+    wanted = manifest.embedding.size if manifest.embedding else len(manifest.labels) or outputs.shape[-1]
     if outputs.shape != (rows, wanted) or not np.isfinite(outputs).all():
         finite = "finite" if np.isfinite(outputs).all() else "not all finite"
         raise CorruptBundleError(

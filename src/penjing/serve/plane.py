@@ -25,7 +25,7 @@ from penjing.serve.queue import Permit
 from penjing.serve.versions import Servable, Version
 from penjing.serve.work import Work
 from penjing.tasks.answering import Asked
-from penjing.tokens import Encoding
+from penjing.tokens import Encoding, Reads
 from penjing.tokens.encode import Spelling, Text
 
 # Up to here the event loop tokenises by itself: about 0.3 ms, less than a thread costs to wake twice.
@@ -63,7 +63,13 @@ class DataPlane:
             return await self.ask(version, inputs, deadline=deadline)
 
     async def ask(
-        self, version: Version, inputs: Inputs, *, deadline: float, long_text: LongText | None = None
+        self,
+        version: Version,
+        inputs: Inputs,
+        *,
+        deadline: float,
+        long_text: LongText | None = None,
+        reads: Reads | None = None,
     ) -> Answers:
         """Get the engine's outputs for texts, pairs or token ids.
 
@@ -72,6 +78,7 @@ class DataPlane:
             inputs: all texts (or pairs), or all encodings.
             deadline: on the clock of ``time.monotonic``.
             long_text: other than the server's own rule.
+            reads: what is wanted of each sequence, if not what the head reads: ``tokens``, of an embedding model.
 
         Raises:
             OverloadedError: no room, or the server is stopping.
@@ -81,7 +88,9 @@ class DataPlane:
         """
         began = time.monotonic()
         try:
-            answers = await self._ask(version, inputs, deadline=deadline, long_text=long_text or self.long_text)
+            answers = await self._ask(
+                version, inputs, deadline=deadline, long_text=long_text or self.long_text, reads=reads
+            )
         except Exception:
             version.usage.add(None, sequences=0, seconds=time.monotonic() - began)
             raise
@@ -127,7 +136,9 @@ class DataPlane:
         self.models.close()
         self._side.shutdown(wait=False, cancel_futures=True)
 
-    async def _ask(self, version: Version, inputs: Inputs, *, deadline: float, long_text: LongText) -> Answers:
+    async def _ask(
+        self, version: Version, inputs: Inputs, *, deadline: float, long_text: LongText, reads: Reads | None
+    ) -> Answers:
         servable = version.servable
         permit = self._admit(version, _estimate(inputs, servable), deadline=deadline)
         try:
@@ -137,17 +148,13 @@ class DataPlane:
             tokenize_ms = (time.monotonic() - began) * 1000
             self._check(encodings, servable, long_text=long_text)
             if not encodings:
-                return self._answers(version, _no_outputs(servable), Cost(), asked)
-            work = await servable.lane.answer(encodings, permit=permit, deadline=deadline)
+                return _answers(version, _no_outputs(servable), Cost(), encodings, asked)
+            work = await servable.lane.answer(encodings, permit=permit, deadline=deadline, reads=reads)
         finally:
             servable.lane.release(permit)
         cost = _cost(work, encodings, tokenize_ms=tokenize_ms)
         self.metrics.of(version.model).answered(cost, sequences=len(encodings))
-        return self._answers(version, work.future.result(), cost, asked)
-
-    def _answers(self, version: Version, outputs: Floats, cost: Cost, asked: Asked | None) -> Answers:
-        manifest = version.servable.manifest
-        return Answers(version.model, version.number, manifest.labels, outputs, cost, manifest.decoding, asked)
+        return _answers(version, work.future.result(), cost, encodings, asked)
 
     def _admit(self, version: Version, tokens: int, *, deadline: float) -> Permit:
         meters = self.metrics.of(version.model)
@@ -215,5 +222,22 @@ def _cost(work: Work, encodings: Sequence[Encoding], *, tokenize_ms: float) -> C
     )
 
 
+def _answers(
+    version: Version, outputs: Floats, cost: Cost, sequences: Sequence[Encoding], asked: Asked | None
+) -> Answers:
+    manifest = version.servable.manifest
+    return Answers(
+        version.model,
+        version.number,
+        manifest.labels,
+        outputs,
+        cost,
+        sequences=sequences,
+        decoding=manifest.decoding,
+        asked=asked,
+    )
+
+
 def _no_outputs(servable: Servable) -> np.ndarray:
-    return np.zeros((0, len(servable.labels)), np.float32)
+    embedding = servable.manifest.embedding
+    return np.zeros((0, embedding.size if embedding else len(servable.labels)), np.float32)

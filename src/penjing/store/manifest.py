@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from penjing.core.errors import CorruptBundleError
 from penjing.core.machine import Machine
-from penjing.core.nouns import Frozen, Measurement, Task
+from penjing.core.nouns import Embedding, Frozen, Measurement, Task
 
 MANIFEST_NAME = "bundle.json"
 SIGNATURE_NAME = "bundle.sig"
@@ -45,7 +45,7 @@ class EngineSpec(Frozen):
     precision: Literal["fp32", "bf16", "int8"]
     file: str
     takes_type_ids: bool = True
-    reads: Literal["first", "tokens"] = "first"
+    reads: Literal["first", "tokens", "mean"] = "first"
 
 
 class TextLimits(Frozen):
@@ -83,11 +83,13 @@ class ManifestDraft(Frozen):
 
     Attributes:
         labels: names of the head's outputs.
+        embedding: what an embedding model makes of a text; None for other tasks.
         decoding: settings by which outputs become answers, such as ``temperature``; found on a validation split.
     """
 
     task: Task
     labels: tuple[str, ...] = ()
+    embedding: Embedding | None = None
     text: TextLimits
     engine: EngineSpec | None = None
     decoding: dict[str, float] = Field(default_factory=dict)

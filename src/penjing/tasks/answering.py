@@ -14,16 +14,17 @@ from typing import Protocol, final
 import numpy as np
 import numpy.typing as npt
 
-from penjing.core.errors import UsageError
-from penjing.core.nouns import Task
-from penjing.tasks import text_classification, token_classification
+from penjing.core.errors import InvalidRequestError, UsageError
+from penjing.core.nouns import Embedding, Task
+from penjing.tasks import feature_extraction, text_classification, token_classification
+from penjing.tasks.feature_extraction import Vector
 from penjing.tasks.text_classification import TEMPERATURE, Prediction
 from penjing.tasks.token_classification import Aggregation, Entity
 from penjing.tokens import Encoding, Reads, Text, TextEncoder
 from penjing.tokens.encode import Spelling
 from penjing.tokens.windows import Window, WindowEncoder
 
-Answer = Prediction | list[Entity]
+Answer = Prediction | list[Entity] | Vector
 Floats = npt.NDArray[np.float32]
 
 
@@ -80,6 +81,7 @@ def answerer(
     stride: int,
     outputs: Sequence[str],
     decoding: Mapping[str, float],
+    embedding: Embedding | None = None,
 ) -> Answerer:
     """The answerer of a task.
 
@@ -90,6 +92,7 @@ def answerer(
         stride: by which windows overlap.
         outputs: names of the head's outputs.
         decoding: settings by which outputs become answers; those of other tasks are passed over.
+        embedding: what an embedding model makes of a text.
 
     Raises:
         CheckpointError: the tokenizer cannot be read.
@@ -100,6 +103,8 @@ def answerer(
         return ClassAnswerer(encoder, outputs, temperature=decoding.get(TEMPERATURE, 1.0))
     if task is Task.TOKEN_CLASSIFICATION:
         return EntityAnswerer(WindowEncoder(tokenizer, max_tokens=max_tokens, stride=stride), outputs)
+    if task is Task.FEATURE_EXTRACTION and embedding is not None:
+        return VectorAnswerer(TextEncoder(tokenizer, max_tokens=max_tokens), embedding)
     raise UsageError(f"task {task.value}", expected="one that has answers to texts")
 
 
@@ -127,6 +132,40 @@ class ClassAnswerer:
         """See :class:`Answerer`."""
         del asked
         return list(text_classification.decode(outputs, self._labels, temperature=self._temperature))
+
+
+@final
+class VectorAnswerer:
+    """Feature extraction: one sequence a text, cut to the limit, and one vector."""
+
+    reads: Reads = "mean"
+    windowed = False
+
+    def __init__(self, encoder: TextEncoder, embedding: Embedding) -> None:
+        self._encoder, self.embedding = encoder, embedding
+        self.max_tokens = encoder.max_tokens
+        self.vocabulary_size = encoder.vocabulary_size
+
+    def encode(self, texts: Sequence[Text]) -> Asked:
+        """See :class:`Answerer`.
+
+        Raises:
+            InvalidRequestError: a pair.
+        """
+        if pair := next((number for number, text in enumerate(texts, start=1) if not isinstance(text, str)), None):
+            raise InvalidRequestError(
+                f"text {pair} is a pair, and an embedding is of one text", do="Send the two texts one after the other."
+            )
+        return Asked(texts, self._encoder.encode(texts))
+
+    def spell(self, texts: Sequence[str], *, special: bool) -> list[Spelling]:
+        """See :class:`Answerer`."""
+        return self._encoder.spell(texts, special=special)
+
+    def decode(self, asked: Asked, outputs: Floats) -> list[Answer]:
+        """See :class:`Answerer`."""
+        del asked
+        return list(feature_extraction.shaped(outputs, normalised=self.embedding.normalised))
 
 
 @final

@@ -2,7 +2,7 @@
 
 A row holds several sequences one after another. Each token carries the number of its sequence
 in the row (its *segment*, from 1; 0 is padding) and a position that restarts at 0. Attention
-must stay inside a segment; heads gather the first token of each sequence.
+must stay inside a segment; heads gather the first token of each sequence, every token, or their mean.
 
 Promises: every sequence lands in exactly one row, whole and in order; rows are of one width.
 Trades: best-fit decreasing leaves a few per cent of the cells empty, for a packing that takes
@@ -22,8 +22,8 @@ import numpy.typing as npt
 from penjing.tokens.encode import Encoding
 
 Ints = npt.NDArray[np.int64]
-# What a head reads of each sequence: its first token, or every one.
-Reads = Literal["first", "tokens"]
+# What a head reads of each sequence: its first token, every one, or the mean of all.
+Reads = Literal["first", "tokens", "mean"]
 
 # Few widths: an engine prepares kernels for each shape it meets.
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
@@ -96,8 +96,13 @@ class PackedBatch:
 
     @property
     def cells(self) -> Ints:
-        """int64 (outputs,), flat index of every cell that the head reads, sequence by sequence."""
-        return self.first if self.reads == "first" else token_cells(self.first, self.lengths)
+        """int64 (outputs,), flat index of the first cell of all that the head reads, sequence by sequence."""
+        return token_cells(self.first, self.lengths) if self.reads == "tokens" else self.first
+
+    @property
+    def spans(self) -> Ints:
+        """int64 (outputs,), how many cells from each of ``cells`` on are read as one: their mean."""
+        return self.lengths if self.reads == "mean" else np.ones_like(self.cells)
 
     @property
     def tokens(self) -> int:
@@ -115,18 +120,18 @@ class PackedBatch:
 
     def by_sequence(self, outputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """Rows of outputs (one a cell that is read) apart by sequence, in the batch's own order."""
-        if self.reads == "first":
-            return list(outputs[:, None])
-        return np.split(outputs, np.cumsum(self.lengths)[:-1])
+        if self.reads == "tokens":
+            return np.split(outputs, np.cumsum(self.lengths)[:-1])
+        return list(outputs[:, None])
 
     def in_order(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Rows of outputs in the order of the caller's list, of which the batch must hold all."""
-        if self.reads == "first":
-            placed = np.empty_like(outputs)
-            placed[self.order] = outputs
-            return placed
-        apart = self.by_sequence(outputs)
-        return np.concatenate([apart[at] for at in np.argsort(self.order)])
+        if self.reads == "tokens":
+            apart = self.by_sequence(outputs)
+            return np.concatenate([apart[at] for at in np.argsort(self.order)])
+        placed = np.empty_like(outputs)
+        placed[self.order] = outputs
+        return placed
 
 
 def token_cells(first: Ints, lengths: Ints) -> Ints:

@@ -29,7 +29,7 @@ from penjing.train.optimiser import build_optimiser, rate_factor
 from penjing.train.plan import StepPlan
 from penjing.train.recipe import TrainingRecipe, resolve_precision
 from penjing.train.state import RunState, StateDirectory
-from penjing.train.training_set import TrainingSet, split_to_passes
+from penjing.train.training_set import TrainingSet
 from penjing.train.watch import Watch
 
 # (outputs (cells read, outputs), targets of the same sequences, their lengths (sequences,)) → the *sum* of the
@@ -152,7 +152,8 @@ class _Run:
         self, encoder: PackedEncoder, data: TrainingSet, objective: Objective, recipe: TrainingRecipe, seed: int
     ) -> None:
         self.encoder, self.data, self.objective, self.recipe, self.seed = encoder, data, objective, recipe, seed
-        self.plan = StepPlan(len(data.sequences), recipe.batch_size, epochs=recipe.epochs, seed=seed)
+        examples = len(data.sequences) // data.together
+        self.plan = StepPlan(examples, recipe.batch_size, epochs=recipe.epochs, seed=seed)
         self.optimiser = build_optimiser(encoder.model, recipe)
         self.precision = resolve_precision(recipe.precision)
         self.frozen: FrozenFeatures | None = None
@@ -190,23 +191,24 @@ class _Run:
 
     def mean_loss(self, data: TrainingSet) -> float:
         """Mean loss over real targets, without dropout, in passes of the usual size."""
-        order = np.argsort([len(sequence) for sequence in data.sequences], kind="stable")
-        lengths = np.array([len(sequence) for sequence in data.sequences])
         self.encoder.model.eval()
         with torch.no_grad():
-            total = sum(
-                float(self._loss(data, rows)) for rows in split_to_passes(order, lengths, self.recipe.pass_tokens)
-            )
+            total = sum(float(self._loss(data, rows)) for rows in data.all_passes(self.recipe))
         self.encoder.model.train()
-        return total / data.weight_of(order)
+        return total / data.weight_of(np.arange(len(data.sequences)))
 
     def tokens_until(self, step: int) -> int:
         """Real tokens in the steps before ``step``."""
-        return int(sum(self._lengths[self.plan.batch(earlier)].sum() for earlier in range(step)))
+        return int(sum(self._lengths[self._rows(earlier)].sum() for earlier in range(step)))
+
+    def _rows(self, step: int) -> npt.NDArray[np.int64]:
+        """Sequences of a step, those that belong together side by side."""
+        together = self.data.together
+        return (self.plan.batch(step)[:, None] * together + np.arange(together)).ravel()
 
     def step(self, step: int) -> dict[str, float]:
         """One optimiser step; its record."""
-        rows = self.plan.batch(step)
+        rows = self._rows(step)
         torch.manual_seed(self.seed * 1_000_003 + step)  # dropout of a step does not depend on how we came to it
         rate = self.recipe.learning_rate * rate_factor(
             step, steps=self.plan.steps, warmup_fraction=self.recipe.warmup_fraction
@@ -215,10 +217,7 @@ class _Run:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
         share_of = self.data.weight_of(rows)
-        loss = sum(
-            self._backward(part, share_of=share_of)
-            for part in split_to_passes(rows, self._lengths, self.recipe.pass_tokens)
-        )
+        loss = sum(self._backward(part, share_of=share_of) for part in self.data.passes(rows, self.recipe))
         norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self.recipe.clip_norm or float("inf")))
         if not np.isfinite(loss) or not np.isfinite(norm):
             raise _diverged(step, loss, norm, rate)

@@ -15,8 +15,9 @@ class TrainingRecipe(Frozen):
 
     Attributes:
         epochs: passes over the training split; a fraction is allowed.
-        batch_size: sequences an optimiser step.
-        pass_tokens: tokens a forward pass; a larger step is split, its loss stays the mean over the step.
+        batch_size: sequences, or pairs of texts, an optimiser step.
+        pass_tokens: tokens a forward pass; a larger step is split, its loss stays the mean over the step. A step
+            of pairs is never split: each is told apart from all others.
         learning_rate: AdamW's, at its peak.
         weight_decay: on matrices; biases and norms are never decayed.
         warmup_fraction: share of the steps over which the rate rises; then it falls linearly to 0.

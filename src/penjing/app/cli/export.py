@@ -14,7 +14,11 @@ _HELP = """Put a version, or any fine-tuned checkpoint, in the form of an engine
 ```console
 penjing export newsgroups/1 --engine openvino      # a new version in the store
 penjing export ./my-checkpoint --to ./exported     # outside a store
+penjing export all-minilm-l6-v2 --name embedder    # a checkpoint as a version of its own
 ```
+
+With --name any checkpoint with a head becomes a version as it is; so does an encoder, which then gives
+embeddings. It pools as the files beside it say (sentence-transformers' own), or else by the mean.
 """
 
 
@@ -27,6 +31,15 @@ def _export(
     model: Annotated[str, typer.Argument(help="A version (NAME/2, NAME@stable), or with --to a checkpoint.")],
     engine: Annotated[str | None, typer.Option(help="auto, onnxruntime or openvino.")] = None,
     to: Annotated[Path | None, typer.Option(help="Write here instead of into the store.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Publish the checkpoint as it is, under this name in the store.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="With --name: what for, where the checkpoint does not say: feature-extraction.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="With --name: longer texts are cut (or windowed) to this many tokens.")
+    ] = None,
     recipe: RECIPE = None,
     sets: SETS = None,
     store: STORE = DEFAULT_STORE,
@@ -34,9 +47,14 @@ def _export(
 ) -> None:
     from penjing.app.export import export, export_checkpoint
     from penjing.app.recipes import ExportRecipe
-    from penjing.app.terminal import TerminalProgress, percent, show
+    from penjing.app.terminal import TerminalProgress, show
+    from penjing.core.errors import UsageError
     from penjing.core.recipe import resolve_recipe
 
+    if name is None and (task or max_tokens):
+        raise UsageError("--task and --max-tokens are for a checkpoint that is published", expected="--name NAME too")
+    if name is not None and to is not None:
+        raise UsageError("both --name and --to were given", expected="one of them")
     told = resolve_recipe(ExportRecipe, recipe, sets or (), flags={"engine": engine})
     if to is not None:
         difference = export_checkpoint(model, to, engine=told)
@@ -45,8 +63,10 @@ def _export(
         else:
             show(f"Wrote {to}; largest difference from Transformers: {difference.value:.1e} of the outputs' scale.")
         return
-    bundle = export(model, store=store, engine=told, progress=TerminalProgress())
+    bundle = export(
+        model, store=store, engine=told, name=name, task=task, max_tokens=max_tokens, progress=TerminalProgress()
+    )
     if as_json:
         print_json(version_facts(bundle))
         return
-    show(f"Registered {bundle.reference}, accuracy {percent(bundle.manifest.metrics['accuracy'])}.")
+    show(f"Registered {bundle.reference}. Report: {bundle.path / 'report.html'}")

@@ -15,8 +15,9 @@ penjing finetune --name topics --model all-minilm-l6-v2 --train news.csv
 ```
 
 Any table with a text and a label column will do (CSV, TSV, JSONL, Parquet, .tab), or a folder with one
-subfolder of texts a label. With --task token-classification: CoNLL files, or JSONL with spans. Killed
-halfway, the same command goes on where it was.
+subfolder of texts a label. With --task token-classification: CoNLL files, or JSONL with spans. With --task
+feature-extraction: two columns of texts that mean the same (text1 and text2, anchor and positive …), or
+also a score of how alike they are. Killed halfway, the same command goes on where it was.
 """
 
 
@@ -27,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 
 def _finetune(
     name: Annotated[str | None, typer.Option(help="Name of the model in the store.")] = None,
-    task: Annotated[str | None, typer.Option(help="text-classification (the default) or token-classification.")] = None,
+    task: Annotated[str | None, typer.Option(help="text-classification (the default) or another; see above.")] = None,
     model: Annotated[str | None, typer.Option(help="Checkpoint directory, packaged name or hub name.")] = None,
     train: Annotated[str | None, typer.Option(help="Labelled training data: file, folder or data set name.")] = None,
     test: Annotated[str | None, typer.Option(help="Test data; by default the set's own, or a fifth held out.")] = None,

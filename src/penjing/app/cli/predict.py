@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from penjing.tasks.answering import Answer
     from penjing.tokens import Text
 
-_HELP = """Answer texts without a server, in their order: label and probability, or the entities, and the text.
+_HELP = """Answer texts without a server, in their order: label and probability, or the entities, or the
+vector, and the text.
 
 ```console
 penjing predict newsgroups "my clutch slips in third gear"
@@ -31,6 +32,7 @@ With --json or --output it is one JSON object a text. A recipe here is the data 
 recipe (column names, encoding, delimiter …).
 """
 _SHOWN_CHARACTERS = 60
+_SHOWN_NUMBERS = 4
 
 
 def add_to(app: typer.Typer) -> None:
@@ -76,9 +78,13 @@ def _show(answer: Callable[[Iterable[Text]], Iterator[Answer]], source: Iterator
 
 
 def _said(answer: Answer) -> str:
+    from penjing.tasks.text_classification import Prediction
+
+    if isinstance(answer, Prediction):
+        return f"{answer.label}  {answer.score:.2f}"
     if isinstance(answer, list):
         return ", ".join(f"{one.label}: {one.text}" for one in answer) or "-"
-    return f"{answer.label}  {answer.score:.2f}"
+    return f"[{' '.join(f'{number:+.3f}' for number in answer[:_SHOWN_NUMBERS])} … {len(answer)} numbers]"
 
 
 def _remembered(texts: Iterable[Text], asked: deque[Text]) -> Iterator[Text]:
@@ -93,8 +99,12 @@ def _shown(text: Text) -> str:
 
 
 def _facts(answer: Answer, labels: Sequence[str]) -> dict[str, Any]:
+    from penjing.tasks.text_classification import Prediction
+
     if isinstance(answer, list):
         return {"entities": [asdict(one) | {"score": round(one.score, 6)} for one in answer]}
+    if not isinstance(answer, Prediction):
+        return {"embedding": answer.tolist()}
     facts: dict[str, Any] = {"label": answer.label, "score": round(answer.score, 6)}
     if labels:
         facts["probabilities"] = dict(zip(labels, answer.probabilities.round(6).tolist(), strict=True))

@@ -15,7 +15,8 @@ through the server, and register it if it keeps the promise.
 penjing quantize newsgroups/1 --max-drop 0.02
 ```
 
-Exit status 1 and no new version if more accuracy would be lost than --max-drop allows.
+Exit status 1 and no new version if more accuracy would be lost than --max-drop allows. A version that was
+published as it came (penjing export --name) carries no data: give it some with --data.
 """
 
 
@@ -27,7 +28,8 @@ def add_to(app: typer.Typer) -> None:
 def _quantize(
     model: MODEL,
     engine: Annotated[str | None, typer.Option(help="auto, measure, onnxruntime or openvino.")] = None,
-    max_drop: Annotated[float | None, typer.Option(help="Accuracy (or F1) that may be lost, as a share: 0.02.")] = None,
+    max_drop: Annotated[float | None, typer.Option(help="Accuracy (F1, …) that may be lost, as a share: 0.02.")] = None,
+    data: Annotated[str | None, typer.Option(help="For a version that carries none: file, folder or data set.")] = None,
     recipe: RECIPE = None,
     sets: SETS = None,
     store: STORE = DEFAULT_STORE,
@@ -35,20 +37,18 @@ def _quantize(
 ) -> None:
     from penjing.app.quantize import quantize
     from penjing.app.recipes import QuantizeCommand
-    from penjing.app.terminal import TerminalProgress, percent, show, speed_table
+    from penjing.app.terminal import TerminalProgress, change_line, show, speed_table
     from penjing.core.recipe import resolve_recipe
 
-    flags = {"model": model, "quantize.engine": engine, "quantize.max_drop": max_drop}
+    flags = {"model": model, "quantize.engine": engine, "quantize.max_drop": max_drop, "data.train": data}
     command = resolve_recipe(QuantizeCommand, recipe, sets or (), flags=flags)
     done = quantize(command, store=store, progress=TerminalProgress())
     if as_json:
         print_json(version_facts(done.bundle))
         return
-    changed = done.comparison
-    (metric,) = changed.differences
+    (metric,) = done.comparison.differences
     show(
         speed_table(done.systems, title="Through the server, in turns, with the test texts", metric=metric),
-        f"On {changed.n:,} test texts int8 changes {metric} by {percent(changed.differences[metric])} "
-        f"and agrees on {percent(changed.agreement)}.",
+        change_line(done.comparison),
         f"Registered {done.bundle.reference}. Report: {done.bundle.path / 'report.html'}",
     )

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.app.prepared import Part, PreparedData
+from penjing.core.errors import DataError
 from penjing.core.nouns import Task
 from penjing.core.progress import Progress
 from penjing.data import DataRecipe, Split, load_splits
@@ -46,19 +47,22 @@ class Judgement:
     result: Quality
     predictions: npt.NDArray[np.int32]
 
+    @property
+    def metric(self) -> str:
+        """The measure of quality that gates and tables go by; empty where the split measures none."""
+        return next(iter(self.result.headlines), "")
+
 
 class TaskFlow(Protocol):
     """What is particular to a task.
 
     Attributes:
         task: which.
-        metric: the measure of quality that gates and tables go by.
         reads: what the head reads of each sequence.
         windowed: whether long texts are read whole, in windows, or cut.
     """
 
     task: Task
-    metric: str
     reads: Reads
     windowed: bool
 
@@ -70,6 +74,9 @@ class TaskFlow(Protocol):
 
     def part(self, split: Split[Any], text: TextSettings, outputs: Sequence[str]) -> Part:
         """Tokenise a split and number its targets."""
+
+    def refuse_unteachable(self, part: Part) -> None:
+        """Raise DataError if a training split, though well-formed, cannot teach the task."""
 
     def loss(self, outputs: Any, targets: Any, lengths: Any) -> Any:
         """The objective, for torch tensors; see :data:`penjing.train.loop.Objective`."""
@@ -103,24 +110,52 @@ class TaskFlow(Protocol):
         """What a client would send of each example."""
 
 
-def prepare(recipe: DataRecipe, flow: TaskFlow, text: TextSettings, *, seed: int, progress: Progress) -> PreparedData:
+def prepare(
+    recipe: DataRecipe,
+    flow: TaskFlow,
+    text: TextSettings,
+    *,
+    seed: int,
+    progress: Progress,
+    outputs: Sequence[str] | None = None,
+) -> PreparedData:
     """Read, check, split and tokenise.
 
+    Args:
+        recipe: sources, columns and policies.
+        flow: of the task.
+        text: how text becomes tokens.
+        seed: of what is held out.
+        progress: says what was found.
+        outputs: those of a head that is there already; None is those that the training split's labels want.
+
     Raises:
-        DataError, ResourceError, UsageError: from the readers.
+        DataError, ResourceError, UsageError: from the readers; also labels that the head does not know.
         CheckpointError: from the tokenizer.
     """
     data = load_splits(recipe, flow.task, seed=seed)
     for line in data.report.remarks():
         progress.say(f"  ! {line}")
-    outputs = flow.outputs_for(data.labels)
+    outputs = flow.outputs_for(data.labels) if outputs is None else _knowing(outputs, flow, data.labels)
     train, test = flow.part(data.train, text, outputs), flow.part(data.test, text, outputs)
     validation = flow.part(data.validation, text, outputs) if data.validation else None
     progress.say(
-        f"{data.train.rows:,} training and {data.test.rows:,} test texts, {len(data.labels)} labels; "
-        f"{train.tokens / data.train.rows:.0f} tokens a text ({_how_long_texts_fare(train, text)})"
+        f"{data.train.rows:,} training and {data.test.rows:,} test {_what(train, data.labels)}; "
+        f"{train.tokens / (data.train.rows * train.together):.0f} tokens a text ({_how_long_texts_fare(train, text)})"
     )
     return PreparedData(data, outputs, train, test, validation)
+
+
+def _knowing(outputs: Sequence[str], flow: TaskFlow, labels: Sequence[str]) -> tuple[str, ...]:
+    known = flow.labels_behind(outputs)
+    if strange := [label for label in labels if label not in known]:
+        raise DataError(f"the model does not know the label {strange[0]!r}", expected=f"one of {', '.join(known)}")
+    return tuple(outputs)
+
+
+def _what(part: Part, labels: Sequence[str]) -> str:
+    counted = f", {len(labels)} labels" if labels else ""
+    return ("texts" if part.together == 1 else "pairs") + counted
 
 
 def _how_long_texts_fare(part: Part, text: TextSettings) -> str:

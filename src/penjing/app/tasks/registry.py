@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penjing.app.tasks.base import TaskFlow
+from penjing.app.tasks.feature_extraction import FeatureExtractionFlow
 from penjing.app.tasks.text_classification import TextClassificationFlow
 from penjing.app.tasks.token_classification import TokenClassificationFlow
 from penjing.core.errors import UsageError
@@ -11,6 +12,7 @@ from penjing.core.nouns import Task
 FLOWS: dict[Task, type[TaskFlow]] = {
     Task.TEXT_CLASSIFICATION: TextClassificationFlow,
     Task.TOKEN_CLASSIFICATION: TokenClassificationFlow,
+    Task.FEATURE_EXTRACTION: FeatureExtractionFlow,
 }
 
 

@@ -26,7 +26,6 @@ class TextClassificationFlow:
     """See :class:`penjing.app.tasks.base.TaskFlow`. Predictions: int32 (rows,), class numbers."""
 
     task = Task.TEXT_CLASSIFICATION
-    metric = "accuracy"
     reads: Reads = "first"
     windowed = False
 
@@ -42,6 +41,9 @@ class TextClassificationFlow:
         """One sequence a text, cut to the limit."""
         encoder = TextEncoder(text.tokenizer, max_tokens=text.max_tokens)
         return Part(split, encoder.encode(texts_of(split.examples)), targets_of(split.examples, outputs))
+
+    def refuse_unteachable(self, part: Part) -> None:
+        """Whatever was read has targets."""
 
     def loss(self, outputs: Any, targets: Any, lengths: Any) -> Any:
         """Cross-entropy."""

@@ -33,7 +33,6 @@ class TokenClassificationFlow:
     """
 
     task = Task.TOKEN_CLASSIFICATION
-    metric = "f1"
     reads: Reads = "tokens"
     windowed = True
 
@@ -57,6 +56,9 @@ class TokenClassificationFlow:
         weights = np.array([np.count_nonzero(target != NO_TARGET) for target in targets], np.int64)
         sequences = [window.encoding for own in windows for window in own]
         return Part(split, sequences, targets, weights, windows)
+
+    def refuse_unteachable(self, part: Part) -> None:
+        """Whatever was read has targets."""
 
     def loss(self, outputs: Any, targets: Any, lengths: Any) -> Any:
         """Cross-entropy over first tokens of words."""

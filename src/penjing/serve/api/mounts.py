@@ -8,7 +8,7 @@ TensorFlow Serving              /tfs      ``/v1/…``; two of its URLs answer fo
 Open Inference Protocol v2      /oip      ``/v2``, ``/v2/…``
 text-embeddings-inference       /tei      ``/predict``, ``/tokenize``, ``/info``, ``/health``, …
 KServe V1                       /kserve   none: they would be TensorFlow Serving's
-OpenAI                          /openai   none: they would be TensorFlow Serving's
+OpenAI                          /openai   ``/v1/embeddings``; the others would be TensorFlow Serving's
 this server's OpenAPI document  none      ``/openapi.json``
 ==============================  ========  ====================================================
 """
@@ -32,10 +32,10 @@ def all_mounts(plane: DataPlane, recipe: ServeRecipe) -> list[Mount]:
     tensorflow = TensorFlowServing(plane)
     mounts = [
         Mount(Health(plane)),
+        Mount(OpenAI(plane), "/openai"),  # before whom all else below /v1 is for
         Mount(tensorflow, "/tfs"),
         Mount(OpenInference(plane), "/oip"),
         Mount(TextEmbeddingsInference(plane, recipe), "/tei"),
         Mount(KServe(plane, tensorflow), "/kserve", is_bare=False),
-        Mount(OpenAI(plane), "/openai", is_bare=False),
     ]
     return [*mounts, Mount(SelfDescription(mounts))]

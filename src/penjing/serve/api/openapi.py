@@ -114,7 +114,8 @@ def _responses(route: Route, said: Description) -> dict[str, Any]:
     answered: dict[str, Any] = {"description": "Answered."}
     if route.answer is not None:
         answered["content"] = {route.content_type: {"schema": route.answer}}
-    told = {} if route.status in route.errors else {str(route.status): answered}
+    is_never_answered = route.status in route.errors and not route.answer
+    told = {} if is_never_answered else {"200" if route.status in route.errors else str(route.status): answered}
     error = {_JSON: {"schema": {"$ref": f"#/components/schemas/{_error_name(said)}"}}}
     for status in sorted({*_ALWAYS, *route.errors}):
         told[str(status)] = {"description": f"{_phrase(status)}.", "content": error}

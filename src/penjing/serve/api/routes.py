@@ -25,7 +25,7 @@ class Route:
         answer: schema of the JSON behind status 200; None where there is no body.
         body: schema of the request's JSON; None where none is read.
         example: a body that a text classifier answers with ``status``.
-        status: what the example gets.
+        status: what the example gets; one of ``errors`` where only models of another kind answer it.
         errors: further statuses, besides those of every route.
         query: names of its query parameters → meaning.
         content_type: of the answer.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from penjing.core.version import __version__
-from penjing.serve.api.open_inference.replies import ENTITIES, LABEL, LOGITS, PROBABILITIES, SCORE
+from penjing.serve.api.open_inference.replies import EMBEDDING, ENTITIES, LABEL, LOGITS, PROBABILITIES, SCORE
 from penjing.serve.api.open_inference.requests import DATATYPES, TEXTS
 from penjing.serve.models import Models
 from penjing.serve.versions import State, Version
@@ -97,6 +97,8 @@ def _inputs(version: Version) -> list[dict[str, Any]]:
     """All that a request may carry: texts or token ids."""
     engine = version.servable.manifest.engine
     left_out = set() if engine is None or engine.takes_type_ids else {"token_type_ids"}
+    if version.servable.manifest.embedding:
+        left_out.add("text_pair")
     return [
         {"name": name, "datatype": datatypes[0], "shape": [-1] if name in TEXTS else [-1, -1]}
         for name, datatypes in DATATYPES.items()
@@ -105,6 +107,8 @@ def _inputs(version: Version) -> list[dict[str, Any]]:
 
 
 def _outputs(version: Version) -> list[dict[str, Any]]:
+    if embedding := version.servable.manifest.embedding:
+        return [{"name": EMBEDDING, "datatype": "FP32", "shape": [-1, embedding.size]}]
     classes = len(version.servable.labels) or -1
     if version.servable.answering.reads == "tokens":
         return [

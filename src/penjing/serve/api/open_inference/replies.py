@@ -2,7 +2,7 @@
 
 Of a classifier any of its four outputs may be wanted, whatever came in; where none is named, token ids give
 ``logits``, as a model exported for Triton would, and texts give all four. A tagger gives ``entities`` to
-texts, a JSON list each, and ``logits`` of every token to token ids.
+texts, a JSON list each, and ``logits`` of every token to token ids. An embedding model gives ``embedding``.
 
 Source: Open Inference Protocol, "Inference Response JSON Object"; Triton's ``FinalizeResponse`` in
 ``src/http_server.cc`` and ``src/classification.cc``.
@@ -21,11 +21,12 @@ from penjing.serve.answers import Answers, Floats
 from penjing.serve.api.http import Reply
 from penjing.serve.api.open_inference.requests import LENGTH_HEADER, InferRequest, WantedOutput
 from penjing.serve.api.open_inference.tensors import BYTES, pack_bytes
-from penjing.serve.decoding import Predictions, classify, entities
+from penjing.serve.decoding import Predictions, classify, embeddings, entities
 from penjing.serve.versions import Servable
 
 LABEL, SCORE, PROBABILITIES, LOGITS = "label", "score", "probabilities", "logits"
 ENTITIES = "entities"
+EMBEDDING = "embedding"
 OUTPUTS = (LABEL, SCORE, PROBABILITIES, LOGITS)
 _FP32 = "FP32"
 _BINARY_TYPE = b"application/octet-stream"
@@ -53,6 +54,8 @@ def outputs_for(servable: Servable, *, is_text: bool) -> tuple[str, ...]:
     """The outputs that there are for a request."""
     if servable.answering.reads == "first":
         return OUTPUTS
+    if servable.answering.reads == "mean":
+        return (EMBEDDING,)
     return (ENTITIES,) if is_text else (LOGITS,)
 
 
@@ -85,6 +88,10 @@ def outputs_of(answers: Answers, asked: InferRequest, servable: Servable) -> Ite
     offered = outputs_for(servable, is_text=asked.is_text)
     usual = (LOGITS,) if LOGITS in offered and not asked.is_text else offered
     wanted = asked.outputs or tuple(WantedOutput(name) for name in usual)
+    if servable.answering.reads == "mean":
+        vectors = embeddings(answers, servable)
+        yield from ((one, Output(_FP32, vectors.shape, vectors)) for one in wanted)
+        return
     if servable.answering.reads == "tokens":
         for one in wanted:
             yield one, _of_tokens(answers, asked, servable)
@@ -119,9 +126,11 @@ def check_wanted(asked: InferRequest, servable: Servable, *, model: str) -> None
             )
         if names.count(one.name) > 1:
             raise FieldError(f"output '{one.name}' is wanted twice", field="outputs")
-        if one.classes and (one.name == LABEL or servable.answering.reads == "tokens"):
+        if one.classes and (one.name in (LABEL, EMBEDDING) or servable.answering.reads == "tokens"):
             raise FieldError(
-                f"class result not available for output due to unsupported type '{BYTES}'",
+                f"class result not available for output due to unsupported type '{BYTES}'"
+                if one.name != EMBEDDING
+                else "class result not available for an embedding",
                 field="outputs",
                 expected="classification of logits, probabilities or score",
             )

@@ -58,6 +58,15 @@ def read_predict(document: Mapping[str, Any]) -> PredictBody:
         EmptyError: a text is empty.
     """
     texts, is_batch = _sequences(document)
+    return PredictBody(texts, is_batch, read_truncate(document), optional(document, "raw_scores", bool) or False)
+
+
+def read_truncate(document: Mapping[str, Any]) -> bool | None:
+    """Whether to cut what is too long; None leaves it to the server.
+
+    Raises:
+        FieldError: it is neither, or to be cut on the left.
+    """
     truncate = optional(document, "truncate", bool)
     direction = optional(document, "truncation_direction", str) or "Right"
     if direction.lower() not in ("left", "right"):
@@ -69,7 +78,7 @@ def read_predict(document: Mapping[str, Any]) -> PredictBody:
             "truncation_direction Left is not supported", field="truncation_direction", expected="Right",
             do="Cut the text yourself, or set truncate to false.",
         )  # fmt: skip
-    return PredictBody(texts, is_batch, truncate, optional(document, "raw_scores", bool) or False)
+    return truncate
 
 
 def read_tokenize(document: Mapping[str, Any]) -> TokenizeBody:
@@ -79,9 +88,8 @@ def read_tokenize(document: Mapping[str, Any]) -> TokenizeBody:
         FieldError: it is not of the form.
         EmptyError: there is no text, or an empty one.
     """
-    if document.get("prompt_name") is not None:
-        raise FieldError("prompt_name names a prompt, and the model has none", field="prompt_name")
-    sent = _present(document)
+    refuse_prompt(document)
+    sent = present(document)
     texts = sent if isinstance(sent, list) else [sent]
     if not texts:
         raise EmptyError(_NOTHING)
@@ -92,8 +100,21 @@ def read_tokenize(document: Mapping[str, Any]) -> TokenizeBody:
     return TokenizeBody(read, special is not False)
 
 
+def refuse_prompt(document: Mapping[str, Any]) -> None:
+    """Raise FieldError if a prompt is named: models here have none."""
+    if document.get("prompt_name") is not None:
+        raise FieldError("prompt_name names a prompt, and the model has none", field="prompt_name")
+
+
+def present(document: Mapping[str, Any]) -> Any:
+    """The inputs, which must be there, in whatever form."""
+    if _INPUTS not in document:
+        field(document, _INPUTS, str)  # says that it is absent
+    return document[_INPUTS]
+
+
 def _sequences(document: Mapping[str, Any]) -> tuple[list[Text], bool]:
-    sent = _present(document)
+    sent = present(document)
     if isinstance(sent, str):
         return [_sequence([sent], where=_INPUTS)], False
     if not isinstance(sent, list) or not sent:
@@ -101,12 +122,6 @@ def _sequences(document: Mapping[str, Any]) -> tuple[list[Text], bool]:
     if isinstance(sent[0], str):
         return [_sequence(sent, where=_INPUTS)], False
     return [_sequence(one, where=f"{_INPUTS}[{index}]") for index, one in enumerate(sent)], True
-
-
-def _present(document: Mapping[str, Any]) -> Any:
-    if _INPUTS not in document:
-        field(document, _INPUTS, str)  # says that it is absent
-    return document[_INPUTS]
 
 
 def _sequence(sent: Any, *, where: str) -> Text:

@@ -16,7 +16,8 @@ from penjing.serve.api.counting import counted
 from penjing.serve.api.documents import LONG_BODY_BYTES, parse_object
 from penjing.serve.api.http import Reply, Request, json_reply
 from penjing.serve.api.tei import errors
-from penjing.serve.api.tei.calls import CALLS, Call
+from penjing.serve.api.tei.call import Call
+from penjing.serve.api.tei.calls import CALLS
 from penjing.serve.api.tei.models import chosen, info
 from penjing.serve.api.tei.openapi import DESCRIPTION
 from penjing.serve.plane import DataPlane

@@ -23,6 +23,7 @@ from penjing.store.references import Reference, parse_reference
 MODEL_QUERY = "model"
 _MODEL_HEADER = b"x-penjing-model"
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"}
+_POOLINGS = {"mean": "mean", "first": "cls"}
 _TOKENIZATION_WORKERS = 2
 
 
@@ -79,10 +80,9 @@ def is_classifier(servable: Servable) -> bool:
 
 
 def _model_type(servable: Servable) -> dict[str, Any]:
-    """Embedding models come with their task; TEI's word for them is ``{"embedding": {"pooling": …}}``.
-
-    TEI knows no tagger; one is a classifier here, of tokens.
-    """
+    """What kind it is. TEI knows no tagger; one is a classifier here, of tokens."""
+    if embedding := servable.manifest.embedding:
+        return {"embedding": {"pooling": _POOLINGS[embedding.pooling]}}
     labels = servable.labels
     named = {
         "id2label": {str(index): label for index, label in enumerate(labels)},

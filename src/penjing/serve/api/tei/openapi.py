@@ -45,13 +45,30 @@ _SCHEMAS: dict[str, Schema] = {
     ),
 }
 _FAILING = (404, 413, 422, 424, 429, 503)
-_OTHER_KIND = (
-    ("/rerank", "Texts by their fitness to a query.", {"query": "rain", "texts": ["a wet day"]}),
-    ("/embed", "Embeddings of texts.", {"inputs": "rain"}),
-    ("/embed_all", "Embeddings of every token.", {"inputs": "rain"}),
-    ("/embed_sparse", "Sparse embeddings of texts.", {"inputs": "rain"}),
-    ("/similarity", "Likeness of sentences.", {"inputs": {"source_sentence": "rain", "sentences": ["a wet day"]}}),
+_CUTTING: dict[str, Schema] = {
+    "truncate": {"type": ["boolean", "null"]},
+    "truncation_direction": {"enum": ["Left", "Right", "left", "right"]},
+    "prompt_name": {"type": "null"},
+}
+_IDS: Schema = array(WHOLE, at_least=1)
+_INPUTS: Schema = either(TEXT, _IDS, array(TEXT, at_least=1), array(_IDS, at_least=1))
+_VECTORS: Schema = array(array(NUMBER))
+_EMBED: Schema = record(
+    {"inputs": _INPUTS}, _CUTTING | {"normalize": TRUTH, "dimensions": {"type": ["integer", "null"]}}
 )
+_SIMILAR: Schema = record(
+    {"inputs": record({"source_sentence": TEXT, "sentences": array(TEXT, at_least=1)})},
+    {"parameters": record({}, _CUTTING)},
+)
+_WET = {"source_sentence": "rain", "sentences": ["a wet day"]}
+_OTHER_KIND: tuple[tuple[str, str, Schema, Schema, object], ...] = (
+    ("/rerank", "Texts by their fitness to a query.", ANY, {"type": "object"}, {"query": "rain", "texts": ["wet"]}),
+    ("/embed", "Embeddings of texts.", _VECTORS, _EMBED, {"inputs": "rain"}),
+    ("/embed_all", "Embeddings of every token.", array(_VECTORS), record({"inputs": _INPUTS}, _CUTTING),
+     {"inputs": "rain"}),
+    ("/embed_sparse", "Sparse embeddings of texts.", ANY, {"type": "object"}, {"inputs": "rain"}),
+    ("/similarity", "Cosines between a sentence and others.", array(NUMBER), _SIMILAR, {"inputs": _WET}),
+)  # fmt: skip
 
 
 DESCRIPTION = Description(
@@ -72,10 +89,10 @@ DESCRIPTION = Description(
         ),
         *(
             Route(
-                "POST", path, f"{summary} Refused by models that are not of that kind.", ANY, {"type": "object"},
+                "POST", path, f"{summary} Refused by models that are not of that kind.", answer, body,
                 example, status=424, errors=_FAILING, query=_MODEL,
             )
-            for path, summary, example in _OTHER_KIND
+            for path, summary, answer, body, example in _OTHER_KIND
         ),
     ),
     record({"error": TEXT, "error_type": TEXT}),

@@ -5,7 +5,7 @@ What Penjing adds, all of it where TensorFlow Serving answers with an error:
 - ``attention_mask`` may be left out (all ones), ``token_type_ids`` too (all zeros);
 - one row may itself be a batch (a list of lists of ids): its prediction is then a list;
 - for token classification, ``text`` gives a list of entities a text, objects with ``label``, ``text``, ``start``,
-  ``end`` and ``score``;
+  ``end`` and ``score``; for feature extraction, ``embedding``;
 - raw text: with no ``signature_name``, strings or objects with ``text`` go to the signature ``text``
   (``text``, optionally ``text_pair`` → ``label``, ``score``, ``probabilities``), and to ``classify``;
 - without the strict prefix, ``GET /v1/models`` lists the models, and ``GET /v1/models/<m>`` carries

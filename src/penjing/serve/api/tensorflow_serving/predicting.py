@@ -13,8 +13,8 @@ from penjing.serve.answers import Answers
 from penjing.serve.api.sequences import Layout
 from penjing.serve.api.tensorflow_serving.paths import Call
 from penjing.serve.api.tensorflow_serving.printing import Tensor
-from penjing.serve.api.tensorflow_serving.signatures import DEFAULT, TEXT, Signature
-from penjing.serve.decoding import classify, entities
+from penjing.serve.api.tensorflow_serving.signatures import DEFAULT, EMBEDDING, TEXT, Signature
+from penjing.serve.decoding import classify, embeddings, entities
 from penjing.serve.models import Models
 from penjing.serve.versions import Servable, Version
 
@@ -68,6 +68,9 @@ def output_tensors(answers: Answers, servable: Servable, signature: Signature, *
         float32, or object (of str).
     """
     shape = layout.shape
+    if servable.manifest.task is Task.FEATURE_EXTRACTION:
+        vectors = embeddings(answers, servable)
+        return {EMBEDDING: vectors.reshape(*shape, vectors.shape[1])}
     if signature.name != TEXT and servable.answering.reads == "tokens":
         return {"logits": layout.spread(answers.outputs)}
     if signature.name != TEXT:

@@ -1,6 +1,6 @@
 """The signatures that a model offers in TensorFlow Serving's words.
 
-``serving_default`` takes token ids and gives logits, as the model's SavedModel would. ``text``,
+``serving_default`` takes token ids and gives logits, as the model's SavedModel would, or embeddings. ``text``,
 ``classify`` and ``regress`` are Penjing's: they take raw text.
 """
 
@@ -17,6 +17,7 @@ DEFAULT = "serving_default"
 TEXT = "text"
 CLASSIFY = "classify"
 REGRESS = "regress"
+EMBEDDING = "embedding"
 _TYPE_NAMES = {"int64": "DT_INT64", "string": "DT_STRING", "float": "DT_FLOAT"}
 
 
@@ -59,27 +60,34 @@ def signatures_of(servable: Servable) -> dict[str, Signature]:
     """All signatures of a model, by name."""
     engine = servable.manifest.engine
     takes_type_ids = engine is not None and engine.takes_type_ids
-    return _signatures(len(servable.labels) or -1, servable.manifest.task, takes_type_ids=takes_type_ids)
+    embedding = servable.manifest.embedding
+    outputs = embedding.size if embedding else len(servable.labels) or -1
+    return _signatures(outputs, servable.manifest.task, takes_type_ids=takes_type_ids)
 
 
 @lru_cache(maxsize=64)
 def _signatures(outputs: int, task: Task, *, takes_type_ids: bool) -> dict[str, Signature]:
+    if task is Task.FEATURE_EXTRACTION:
+        vector = TensorSpec(EMBEDDING, "float", (-1, outputs))
+        embedding = (_default(vector, takes_type_ids=takes_type_ids), _of_text(vector))
+        return {signature.name: signature for signature in embedding}
     by_token = task is Task.TOKEN_CLASSIFICATION
-    offered = [_default((-1, -1, outputs) if by_token else (-1, outputs), takes_type_ids=takes_type_ids)]
+    logits = TensorSpec("logits", "float", (-1, -1, outputs) if by_token else (-1, outputs))
+    offered = [_default(logits, takes_type_ids=takes_type_ids)]
     if task is Task.TEXT_CLASSIFICATION:
         offered.append(_text(outputs))
         offered.append(_on_examples("regress") if outputs == 1 else _on_examples("classify"))
-    elif by_token:
-        offered.append(_tagged_text())
+    elif by_token:  # the entities of a text are a JSON list; over REST, a list of objects
+        offered.append(_of_text(TensorSpec("entities", "string", (-1,))))
     return {signature.name: signature for signature in offered}
 
 
-def _default(logits: tuple[int, ...], *, takes_type_ids: bool) -> Signature:
+def _default(output: TensorSpec, *, takes_type_ids: bool) -> Signature:
     ids = TensorSpec("input_ids", "int64", (-1, -1))
     mask = TensorSpec("attention_mask", "int64", (-1, -1), required=False)
     types = TensorSpec("token_type_ids", "int64", (-1, -1), required=False)
     inputs = (mask, ids, types) if takes_type_ids else (mask, ids)
-    return Signature(DEFAULT, inputs, (TensorSpec("logits", "float", logits),))
+    return Signature(DEFAULT, inputs, (output,))
 
 
 def _text(outputs: int) -> Signature:
@@ -95,10 +103,8 @@ def _text(outputs: int) -> Signature:
     )
 
 
-def _tagged_text() -> Signature:
-    """The entities of a text are a JSON list; over REST, a list of objects."""
-    text, entities = TensorSpec("text", "string", (-1,)), TensorSpec("entities", "string", (-1,))
-    return Signature(TEXT, (text,), (entities,), plain="text")
+def _of_text(output: TensorSpec) -> Signature:
+    return Signature(TEXT, (TensorSpec("text", "string", (-1,)),), (output,), plain="text")
 
 
 def _on_examples(method: Literal["classify", "regress"]) -> Signature:
