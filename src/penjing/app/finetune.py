@@ -78,6 +78,7 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, progress: Progress = SILENT
         progress.say("Exporting, and comparing the export with Transformers …")
         spec, difference = export_fp32(staging.path, recipe.export, probes=data.test.sequences[:_PROBES])
         draft = _draft(recipe, checkpoint, data, embedding=embedding, spec=spec, difference=difference)
+        draft = draft.model_copy(update={"notes": (*draft.notes, *trained.remarks(recipe.training))})
         draft = tune_files(staging.path, draft, data.validation)
         judgement = judge_files(staging.path, draft, data.test, name="Judging fp32", progress=progress)
         draft = draft.model_copy(update={"metrics": draft.metrics | judgement.result.metrics})

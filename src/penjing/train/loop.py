@@ -4,37 +4,28 @@
 
 Promises: no padding is computed outside attention; the loss of a step is the mean over its
 targets however it is split into passes; a run killed at any point and started again ends with
-the same weights, bit for bit, on the same machine; a loss that is not a number stops the run
-with an explanation instead of spoiling the weights; a disk that refuses a state costs that state only.
+the same weights, bit for bit, on the same machine; a loss that is not a number never reaches the
+weights, and weights spoilt by anything else are put back; a disk that refuses a state costs that state only.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from penjing.core.errors import DataError, DivergenceError, ResourceError, UsageError
 from penjing.core.machine import usable_cores
 from penjing.core.progress import SILENT, Progress
-from penjing.models.packed import PackedEncoder, PackedTensors
-from penjing.tokens import pack_flat
-from penjing.train.frozen import FrozenFeatures, autocast
-from penjing.train.optimiser import build_optimiser, rate_factor
-from penjing.train.plan import StepPlan
-from penjing.train.recipe import TrainingRecipe, resolve_precision
+from penjing.models.packed import PackedEncoder
+from penjing.train.average import Average
+from penjing.train.recipe import TrainingRecipe
 from penjing.train.state import RunState, StateDirectory
-from penjing.train.training_set import TrainingSet
+from penjing.train.step import Stepper, spoilt
+from penjing.train.training_set import Objective, TrainingSet
 from penjing.train.watch import Watch
 
-# (outputs (cells read, outputs), targets of the same sequences, their lengths (sequences,)) → the *sum* of the
-# losses over real targets, scalar.
-Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
 _RECORD_EVERY = 10
 
 
@@ -49,6 +40,8 @@ class TrainingResult:
         seconds: of this process only.
         precision: what ``auto`` became.
         resumed_at: step at which this process took over, 0 for a fresh run.
+        left_out: steps that gave no number and so changed nothing.
+        pass_tokens: tokens a forward pass at the end; fewer than the recipe's where those did not fit the memory.
     """
 
     history: list[dict[str, float]]
@@ -58,6 +51,17 @@ class TrainingResult:
     seconds: float
     precision: str
     resumed_at: int
+    left_out: tuple[int, ...]
+    pass_tokens: int
+
+    def remarks(self, recipe: TrainingRecipe) -> list[str]:
+        """What the run met on its way, for the version's notes."""
+        told = []
+        if self.left_out:
+            told.append(f"steps that gave no number were left out of training: {', '.join(map(str, self.left_out))}")
+        if self.pass_tokens < recipe.pass_tokens:
+            told.append(f"training ran short of memory: passes were cut to {self.pass_tokens} tokens")
+        return told
 
 
 def train(
@@ -85,14 +89,15 @@ def train(
 
     Raises:
         DataError: nothing to train on.
-        DivergenceError: the loss became infinite or not a number.
+        DivergenceError: the loss is infinite or not a number, and leaving steps out or going back did not help.
+        ResourceError: not even a small pass fits the memory.
         UsageError: more frozen layers than there are, or states of another run.
     """
     _refuse_impossible(encoder, data, recipe, validation)
     torch.set_num_threads(recipe.threads or usable_cores())
     _set_dropout(encoder, recipe.dropout)
     encoder.freeze(recipe.frozen_layers)
-    run = _Run(encoder, data, objective, recipe, seed)
+    run = Stepper(encoder, data, objective, recipe, seed)
     run.compute_frozen(progress)
     begun = states.restore(encoder.model, run.optimiser, progress) if states else None
     if begun:
@@ -100,144 +105,129 @@ def train(
     started = time.monotonic()
     ended = _run_steps(run, begun or RunState(0, []), validation, states, progress)
     encoder.model.eval()
-    seconds = time.monotonic() - started
-    return run.result(ended, seconds=seconds, resumed_at=begun.step if begun else 0)
+    return _result(run, ended, seconds=time.monotonic() - started, resumed_at=begun.step if begun else 0)
+
+
+def _result(run: Stepper, ended: RunState, *, seconds: float, resumed_at: int) -> TrainingResult:
+    keeps_best = ended.best is not None and run.recipe.keep == "best"
+    return TrainingResult(
+        history=ended.history,
+        steps=ended.step,
+        tokens=run.tokens_until(ended.step),
+        kept_step=ended.best.step if ended.best and keeps_best else ended.step,
+        seconds=seconds,
+        precision=run.precision,
+        resumed_at=resumed_at,
+        left_out=ended.left_out,
+        pass_tokens=run.pass_tokens,
+    )
 
 
 def _run_steps(
-    run: _Run, begun: RunState, validation: TrainingSet | None, states: StateDirectory | None, progress: Progress
+    run: Stepper, begun: RunState, validation: TrainingSet | None, states: StateDirectory | None, progress: Progress
 ) -> RunState:
-    """Train from where the run stands to where it ends; the end."""
-    history, saved_at, every_s = list(begun.history), time.monotonic(), run.recipe.save_every_s
-    watch = run.watch(begun)
-    state = begun
-    run.encoder.model.train()
-    with progress.stage("Fine-tuning", total=run.tokens_until(run.plan.steps)) as stage:
-        clock, seen = _Speed(), run.tokens_until(begun.step)
-        stage.advance(seen)
-        for step in range(begun.step, run.plan.steps):
-            record = run.step(step)
-            seen += int(record["tokens"])
-            record |= {"tokens_per_s": clock.after(record["tokens"]), "seen": seen}
-            stage.advance(record["tokens"], loss=record["loss"], tokens_per_s=record["tokens_per_s"])
-            enough = False
-            if validation and run.recipe.validate_every and watch.is_due(step + 1):
-                record["validation_loss"] = run.mean_loss(validation)
-                enough = watch.take(record["validation_loss"], run.encoder.model, done=step + 1)
-            if step % _RECORD_EVERY == 0 or step == run.plan.steps - 1 or "validation_loss" in record:
-                history.append(record)
-            state = RunState(step + 1, history, watch.best, watch.looks_since)
-            if enough:
-                progress.say(f"Stopped at step {step + 1}: no lower validation loss since step {watch.best_step}.")
-                break
-            if states and every_s is not None and time.monotonic() - saved_at >= every_s:
-                _save(states, state, run, progress)
-                saved_at = time.monotonic()
-    watch.restore_best(run.encoder.model)
-    return state
+    """Train to the end; once something spoilt the weights themselves, go back to the last state."""
+    model, gone_back_to = run.encoder.model, set[int]()
+    while True:
+        try:
+            return _Course(run, begun, states, progress).follow(validation)
+        except DivergenceError as error:
+            back = states.restore(model, run.optimiser, progress) if states and spoilt(model) else None
+            if back is None or back.step in gone_back_to or spoilt(model):
+                raise
+            progress.say(f"Going back to step {back.step}: {error.came}.")
+            gone_back_to.add(back.step)
+            begun = back
 
 
-def _save(states: StateDirectory, state: RunState, run: _Run, progress: Progress) -> None:
-    """A state is a convenience: a disk that refuses it does not stop the run."""
-    try:
-        states.save(state, run.encoder.model, run.optimiser)
-    except ResourceError as error:
-        progress.say(f"No state was saved at step {state.step}: {error.came}. Training goes on.")
+class _Course:
+    """Steps from where a run stands to where it ends."""
 
-
-class _Run:
-    """One run's fixed parts, and a step."""
-
-    def __init__(
-        self, encoder: PackedEncoder, data: TrainingSet, objective: Objective, recipe: TrainingRecipe, seed: int
-    ) -> None:
-        self.encoder, self.data, self.objective, self.recipe, self.seed = encoder, data, objective, recipe, seed
-        examples = len(data.sequences) // data.together
-        self.plan = StepPlan(examples, recipe.batch_size, epochs=recipe.epochs, seed=seed)
-        self.optimiser = build_optimiser(encoder.model, recipe)
-        self.precision = resolve_precision(recipe.precision)
-        self.frozen: FrozenFeatures | None = None
-        self._lengths = np.array([len(sequence) for sequence in data.sequences])
-        self._trained = [weight for weight in encoder.model.parameters() if weight.requires_grad]
-
-    def compute_frozen(self, progress: Progress) -> None:
-        """Run the frozen layers once, where it pays."""
-        self.frozen = FrozenFeatures.for_run(
-            self.encoder, self.data.sequences, recipe=self.recipe, precision=self.precision, progress=progress
-        )
-
-    def result(self, ended: RunState, *, seconds: float, resumed_at: int) -> TrainingResult:
-        """What the run did."""
-        keeps_best = ended.best is not None and self.recipe.keep == "best"
-        return TrainingResult(
-            history=ended.history,
-            steps=ended.step,
-            tokens=self.tokens_until(ended.step),
-            kept_step=ended.best.step if ended.best and keeps_best else ended.step,
-            seconds=seconds,
-            precision=self.precision,
-            resumed_at=resumed_at,
-        )
-
-    def watch(self, begun: RunState) -> Watch:
-        """Looks at the validation split, from where the run stands."""
-        return Watch(
-            self.recipe,
-            steps=self.plan.steps,
-            steps_per_epoch=self.plan.steps_per_epoch,
+    def __init__(self, run: Stepper, begun: RunState, states: StateDirectory | None, progress: Progress) -> None:
+        recipe, model = run.recipe, run.encoder.model
+        self._run, self._states, self._progress = run, states, progress
+        self._step, self._history = begun.step, list(begun.history)
+        self._saved_at = time.monotonic()
+        run.left_out, run.pass_tokens = list(begun.left_out), begun.pass_tokens or recipe.pass_tokens
+        self._watch = Watch(
+            recipe,
+            steps=run.plan.steps,
+            steps_per_epoch=run.plan.steps_per_epoch,
             best=begun.best,
             looks_since=begun.looks_since,
         )
+        averages = recipe.keep == "average"
+        self._average = Average(model, decay=recipe.average_decay, weights=begun.average) if averages else None
 
-    def mean_loss(self, data: TrainingSet) -> float:
-        """Mean loss over real targets, without dropout, in passes of the usual size."""
-        self.encoder.model.eval()
-        with torch.no_grad():
-            total = sum(float(self._loss(data, rows)) for rows in data.all_passes(self.recipe))
-        self.encoder.model.train()
-        return total / data.weight_of(np.arange(len(data.sequences)))
+    def follow(self, validation: TrainingSet | None) -> RunState:
+        """Go to the end; the weights are then those to keep."""
+        run, model = self._run, self._run.encoder.model
+        model.train()
+        with self._progress.stage("Fine-tuning", total=run.tokens_until(run.plan.steps)) as stage:
+            clock, seen = _Speed(), run.tokens_until(self._step)
+            stage.advance(seen)
+            for step in range(self._step, run.plan.steps):
+                record = run.step(step, self._progress)
+                seen += int(record["tokens"])
+                record |= {"tokens_per_s": clock.after(record["tokens"]), "seen": seen}
+                stage.advance(**_shown(record))
+                self._step = step + 1
+                if self._average:
+                    self._average.take(model, done=self._step)
+                enough = self._look(record, validation)
+                if "loss" in record and (step % _RECORD_EVERY == 0 or self._is_last or "validation_loss" in record):
+                    self._history.append(record)
+                if enough:
+                    break
+                self._save()
+        self._watch.restore_best(model)
+        if self._average:
+            self._average.put_into(model)
+        return self._state()
 
-    def tokens_until(self, step: int) -> int:
-        """Real tokens in the steps before ``step``."""
-        return int(sum(self._lengths[self._rows(earlier)].sum() for earlier in range(step)))
+    @property
+    def _is_last(self) -> bool:
+        return self._step == self._run.plan.steps
 
-    def _rows(self, step: int) -> npt.NDArray[np.int64]:
-        """Sequences of a step, those that belong together side by side."""
-        together = self.data.together
-        return (self.plan.batch(step)[:, None] * together + np.arange(together)).ravel()
+    def _look(self, record: dict[str, float], validation: TrainingSet | None) -> bool:
+        """Look at the validation split where it is time to; whether that was enough."""
+        if not validation or not self._run.recipe.validate_every or not self._watch.is_due(self._step):
+            return False
+        record["validation_loss"] = self._run.mean_loss(validation)
+        enough = self._watch.take(record["validation_loss"], self._run.encoder.model, done=self._step)
+        if enough:
+            best = self._watch.best_step
+            self._progress.say(f"Stopped at step {self._step}: no lower validation loss since step {best}.")
+        return enough
 
-    def step(self, step: int) -> dict[str, float]:
-        """One optimiser step; its record."""
-        rows = self._rows(step)
-        torch.manual_seed(self.seed * 1_000_003 + step)  # dropout of a step does not depend on how we came to it
-        rate = self.recipe.learning_rate * rate_factor(
-            step, steps=self.plan.steps, warmup_fraction=self.recipe.warmup_fraction
+    def _state(self) -> RunState:
+        return RunState(
+            self._step,
+            self._history,
+            self._watch.best,
+            self._watch.looks_since,
+            left_out=tuple(self._run.left_out),
+            pass_tokens=self._run.pass_tokens,
+            average=self._average.weights if self._average else {},
         )
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.optimiser.zero_grad(set_to_none=True)
-        share_of = self.data.weight_of(rows)
-        loss = sum(self._backward(part, share_of=share_of) for part in self.data.passes(rows, self.recipe))
-        norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self.recipe.clip_norm or float("inf")))
-        if not np.isfinite(loss) or not np.isfinite(norm):
-            raise _diverged(step, loss, norm, rate)
-        self.optimiser.step()
-        tokens = int(self._lengths[rows].sum())
-        return {"step": step, "tokens": tokens, "loss": float(loss), "rate": rate, "gradient_norm": norm}
 
-    def _backward(self, rows: npt.NDArray[np.int64], *, share_of: int) -> float:
-        loss = self._loss(self.data, rows, after=self.frozen.after(rows) if self.frozen else None) / share_of
-        loss.backward()  # type: ignore[no-untyped-call]
-        return float(loss.detach())
+    def _save(self) -> None:
+        """Save where it is time to. A state is a convenience: a disk that refuses it does not stop the run."""
+        every_s = self._run.recipe.save_every_s
+        if self._states is None or every_s is None or time.monotonic() - self._saved_at < every_s:
+            return
+        if not spoilt(self._run.encoder.model):
+            try:
+                self._states.save(self._state(), self._run.encoder.model, self._run.optimiser)
+            except ResourceError as error:
+                self._progress.say(f"No state was saved at step {self._step}: {error.came}. Training goes on.")
+        self._saved_at = time.monotonic()
 
-    def _loss(
-        self, data: TrainingSet, rows: npt.NDArray[np.int64], *, after: tuple[int, Tensor] | None = None
-    ) -> Tensor:
-        """Sum of the losses of some sequences."""
-        flat = PackedTensors.of(pack_flat([data.sequences[row] for row in rows]))
-        with autocast(self.precision):
-            outputs = self.encoder(flat, after=after)
-        return self.objective(outputs.float(), data.targets_of(rows), flat.lengths)
+
+def _shown(record: dict[str, float]) -> dict[str, float]:
+    """What the progress bar shows of a step."""
+    shown = {"amount": record["tokens"], "tokens_per_s": record["tokens_per_s"]}
+    return shown | ({"loss": record["loss"]} if "loss" in record else {})
 
 
 class _Speed:
@@ -276,11 +266,3 @@ def _refuse_impossible(
     layers = len(encoder.parts.layers)
     if recipe.frozen_layers > layers:
         raise UsageError(f"frozen_layers is {recipe.frozen_layers}", expected=f"0 to {layers}, the model's layers")
-
-
-def _diverged(step: int, loss: float, norm: float, rate: float) -> DivergenceError:
-    return DivergenceError(
-        f"at step {step} the loss is {loss:.4g} and the gradient norm {norm:.4g} (rate {rate:.3g})",
-        expected="finite numbers",
-        do="Lower training.learning_rate, or look for broken rows near this step.",
-    )

@@ -30,7 +30,10 @@ class TrainingRecipe(Frozen):
         validate_every: epochs between looks at the loss on the validation split; None never looks. A fraction
             is allowed.
         patience: looks without a lower loss after which training ends; None goes on to the end.
-        keep: the weights of the ``last`` step, or of the ``best`` look.
+        keep: the weights of the ``last`` step, of the ``best`` look, or the ``average`` over the steps.
+        average_decay: share of the average that stays at a step, where ``keep`` is ``average``.
+        leave_out: steps in a row that may give no number (an infinite loss, say). Such a step changes nothing;
+            one more and the run stops. 0 stops at the first.
         save_every_s: seconds between resumable states, None to keep none.
         threads: processor threads, None for all usable cores.
     """
@@ -48,7 +51,9 @@ class TrainingRecipe(Frozen):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     validate_every: float | None = Field(None, gt=0, le=1000)
     patience: int | None = Field(None, ge=1)
-    keep: Literal["last", "best"] = "last"
+    keep: Literal["last", "best", "average"] = "last"
+    average_decay: float = Field(0.999, gt=0, lt=1)
+    leave_out: int = Field(3, ge=0, le=1000)
     save_every_s: float | None = Field(60.0, ge=0)
     threads: int | None = Field(None, ge=1)
 

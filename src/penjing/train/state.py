@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -18,7 +19,8 @@ from penjing.models.loading import refused_writes_told
 from penjing.train.watch import Best, trainable
 
 _PREFIX = "step-"
-_FACTS, _WEIGHTS, _MOMENTS, _BEST = "state.json", "weights.safetensors", "optimiser.safetensors", "best.safetensors"
+_FACTS, _WEIGHTS, _MOMENTS = "state.json", "weights.safetensors", "optimiser.safetensors"
+_BEST, _AVERAGE = "best.safetensors", "average.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,18 @@ class RunState:
         history: what the loop recorded so far, as plain data.
         best: the best look at the validation split; None where there was none.
         looks_since: looks after it.
+        left_out: steps that gave no number.
+        pass_tokens: tokens a forward pass; 0 for the recipe's.
+        average: of the weights; empty where none is kept.
     """
 
     step: int
     history: list[dict[str, float]]
     best: Best | None = None
     looks_since: int = 0
+    left_out: tuple[int, ...] = ()
+    pass_tokens: int = 0
+    average: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 class StateDirectory:
@@ -109,11 +117,19 @@ def _read(path: Path) -> tuple[str, RunState, dict[str, torch.Tensor], dict[str,
     for name, recorded in facts["files"].items():
         if sha256_file(path / name) != recorded:
             raise ValueError(f"{name} has changed")
-    best = facts.get("best")
+    best = facts["best"]
     if best is not None:
         kept = load_file(path / _BEST) if _BEST in facts["files"] else {}
         best = Best(int(best["step"]), float(best["loss"]), kept)
-    state = RunState(int(facts["step"]), list(facts["history"]), best, int(facts.get("looks_since", 0)))
+    state = RunState(
+        int(facts["step"]),
+        list(facts["history"]),
+        best,
+        int(facts["looks_since"]),
+        left_out=tuple(int(step) for step in facts["left_out"]),
+        pass_tokens=int(facts["pass_tokens"]),
+        average=load_file(path / _AVERAGE) if _AVERAGE in facts["files"] else {},
+    )
     return facts["run_id"], state, load_file(path / _WEIGHTS), load_file(path / _MOMENTS)
 
 
@@ -121,6 +137,8 @@ def _write(beside: Path, state: RunState, model: nn.Module, optimiser: torch.opt
     tensors = {_WEIGHTS: trainable(model), _MOMENTS: _moments(optimiser)}
     if state.best is not None and state.best.weights:
         tensors[_BEST] = dict(state.best.weights)
+    if state.average:
+        tensors[_AVERAGE] = dict(state.average)
     for name, named in tensors.items():
         save_file(named, beside / name)
     facts = {
@@ -129,6 +147,8 @@ def _write(beside: Path, state: RunState, model: nn.Module, optimiser: torch.opt
         "history": state.history,
         "best": None if state.best is None else {"step": state.best.step, "loss": state.best.loss},
         "looks_since": state.looks_since,
+        "left_out": list(state.left_out),
+        "pass_tokens": state.pass_tokens,
         "files": {name: sha256_file(beside / name) for name in tensors},
     }
     (beside / _FACTS).write_bytes(canonical_json(facts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,10 @@ import torch
 from torch import Tensor
 
 from penjing.tokens import Encoding
-from penjing.train.recipe import TrainingRecipe
+
+# (outputs (cells read, outputs), targets of the same sequences, their lengths (sequences,)) → the *sum* of the
+# losses over real targets, scalar.
+Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +45,19 @@ class TrainingSet:
         """Real targets of some sequences; 1 where there is none."""
         return len(rows) if self.weights is None else max(1, int(self.weights[rows].sum()))
 
-    def passes(self, rows: npt.NDArray[np.int64], recipe: TrainingRecipe) -> Iterator[npt.NDArray[np.int64]]:
+    def passes(self, rows: npt.NDArray[np.int64], pass_tokens: int) -> Iterator[npt.NDArray[np.int64]]:
         """The rows of a step, a pass at a time."""
         if self.together > 1:
             return iter([rows])
-        return split_to_passes(rows, self._lengths(rows), recipe.pass_tokens)
+        return split_to_passes(rows, self._lengths(rows), pass_tokens)
 
-    def all_passes(self, recipe: TrainingRecipe) -> Iterator[npt.NDArray[np.int64]]:
+    def all_passes(self, *, batch_size: int, pass_tokens: int) -> Iterator[npt.NDArray[np.int64]]:
         """Every row once: by length, or, where rows belong together, as many at a time as in a step."""
         rows = np.arange(len(self.sequences))
         if self.together > 1:
-            size = recipe.batch_size * self.together
+            size = batch_size * self.together
             return iter(np.split(rows, range(size, len(rows), size)))
-        return self.passes(np.argsort(self._lengths(rows), kind="stable"), recipe)
+        return self.passes(np.argsort(self._lengths(rows), kind="stable"), pass_tokens)
 
     def _lengths(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         return np.array([len(self.sequences[row]) for row in rows])

@@ -1,0 +1,190 @@
+"""One optimiser step, and what it survives.
+
+Promises: the loss of a step is the mean over its targets however it is split into passes. A step whose
+loss or gradient is no number changes nothing: weights and moments stay those of the last good step. A
+step that does not fit the memory is done again in passes of half the tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from penjing.core.errors import DivergenceError, ResourceError
+from penjing.core.progress import Progress
+from penjing.models.packed import PackedEncoder, PackedTensors
+from penjing.tokens import pack_flat
+from penjing.train.frozen import FrozenFeatures, autocast
+from penjing.train.optimiser import build_optimiser, rate_factor
+from penjing.train.plan import StepPlan
+from penjing.train.recipe import TrainingRecipe, resolve_precision
+from penjing.train.training_set import Objective, TrainingSet
+
+_SMALLEST_PASS = 64  # tokens; where that does not fit, half of it will not either
+_NAMED = 5
+
+
+class Stepper:
+    """A run's fixed parts, and a step of it.
+
+    Args:
+        encoder: trained in place.
+        data: the training split.
+        objective: sum of losses over real targets.
+        recipe: settings.
+        seed: of order and dropout.
+
+    Attributes:
+        pass_tokens: tokens a forward pass; smaller than the recipe's once a step did not fit the memory.
+        left_out: steps that gave no number, so far.
+    """
+
+    def __init__(
+        self, encoder: PackedEncoder, data: TrainingSet, objective: Objective, recipe: TrainingRecipe, seed: int
+    ) -> None:
+        self.encoder, self.data, self.objective, self.recipe, self.seed = encoder, data, objective, recipe, seed
+        examples = len(data.sequences) // data.together
+        self.plan = StepPlan(examples, recipe.batch_size, epochs=recipe.epochs, seed=seed)
+        self.optimiser = build_optimiser(encoder.model, recipe)
+        self.precision = resolve_precision(recipe.precision)
+        self.pass_tokens = recipe.pass_tokens
+        self.left_out: list[int] = []
+        self.frozen: FrozenFeatures | None = None
+        self._lengths = np.array([len(sequence) for sequence in data.sequences])
+        self._trained = [weight for weight in encoder.model.parameters() if weight.requires_grad]
+
+    def compute_frozen(self, progress: Progress) -> None:
+        """Run the frozen layers once, where it pays."""
+        self.frozen = FrozenFeatures.for_run(
+            self.encoder, self.data.sequences, recipe=self.recipe, precision=self.precision, progress=progress
+        )
+
+    def tokens_until(self, step: int) -> int:
+        """Real tokens in the steps before ``step``."""
+        return int(sum(self._lengths[self._rows(earlier)].sum() for earlier in range(step)))
+
+    def step(self, step: int, progress: Progress) -> dict[str, float]:
+        """One optimiser step; its record, without a loss where the step was left out.
+
+        Raises:
+            DivergenceError: no number again and again, or never again: the weights themselves hold none.
+            ResourceError: not even a small pass fits the memory.
+        """
+        rows = self._rows(step)
+        rate = self.recipe.learning_rate * rate_factor(
+            step, steps=self.plan.steps, warmup_fraction=self.recipe.warmup_fraction
+        )
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        loss = self._gradients(step, rows, progress)
+        norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self.recipe.clip_norm or float("inf")))
+        record = {"step": step, "tokens": int(self._lengths[rows].sum()), "rate": rate}
+        if not np.isfinite(loss) or not np.isfinite(norm):
+            self._leave_out(step, loss, norm, rate, progress)
+            return record
+        self.optimiser.step()
+        return record | {"loss": loss, "gradient_norm": norm}
+
+    def mean_loss(self, data: TrainingSet) -> float:
+        """Mean loss over real targets, without dropout, in passes of the usual size."""
+        passes = data.all_passes(batch_size=self.recipe.batch_size, pass_tokens=self.pass_tokens)
+        self.encoder.model.eval()
+        with torch.no_grad():
+            total = sum(float(self._loss(data, rows)) for rows in passes)
+        self.encoder.model.train()
+        return total / data.weight_of(np.arange(len(data.sequences)))
+
+    def _rows(self, step: int) -> npt.NDArray[np.int64]:
+        """Sequences of a step, those that belong together side by side."""
+        return self._of_examples(self.plan.batch(step)).ravel()
+
+    def _of_examples(self, examples: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Sequences of some examples, (examples, together)."""
+        return examples[:, None] * self.data.together + np.arange(self.data.together)
+
+    def _gradients(self, step: int, rows: npt.NDArray[np.int64], progress: Progress) -> float:
+        """Fill the gradients of a step; its mean loss."""
+        while True:
+            torch.manual_seed(self.seed * 1_000_003 + step)  # dropout of a step does not depend on how we came to it
+            self.optimiser.zero_grad(set_to_none=True)
+            share_of = self.data.weight_of(rows)
+            try:
+                passes = self.data.passes(rows, self.pass_tokens)
+                return sum(self._backward(part, share_of=share_of) for part in passes)
+            except (RuntimeError, MemoryError) as error:
+                if not _is_want_of_memory(error):
+                    raise
+                self._halve_passes(step, error)
+            progress.say(f"Step {step} did not fit the memory; passes hold {self.pass_tokens:,} tokens from here on.")
+
+    def _halve_passes(self, step: int, error: Exception) -> None:
+        if self.data.together > 1 or self.pass_tokens // 2 < _SMALLEST_PASS:
+            size = "whole, as pairs need" if self.data.together > 1 else f"in passes of {self.pass_tokens} tokens"
+            raise ResourceError(
+                f"step {step} does not fit the memory, {size}",
+                expected="room for one pass",
+                do="Lower training.batch_size or text.max_tokens, freeze layers, or take a smaller model.",
+            ) from error
+        self.pass_tokens //= 2
+
+    def _backward(self, rows: npt.NDArray[np.int64], *, share_of: int) -> float:
+        loss = self._loss(self.data, rows, after=self.frozen.after(rows) if self.frozen else None) / share_of
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    def _loss(
+        self, data: TrainingSet, rows: npt.NDArray[np.int64], *, after: tuple[int, Tensor] | None = None
+    ) -> Tensor:
+        """Sum of the losses of some sequences."""
+        flat = PackedTensors.of(pack_flat([data.sequences[row] for row in rows]))
+        with autocast(self.precision):
+            outputs = self.encoder(flat, after=after)
+        return self.objective(outputs.float(), data.targets_of(rows), flat.lengths)
+
+    def _leave_out(self, step: int, loss: float, norm: float, rate: float, progress: Progress) -> None:
+        """Note a step that gave no number; refuse to go on where that is no exception any more."""
+        cause = self._cause(step)
+        self.left_out.append(step)
+        in_a_row = self.left_out[-self.recipe.leave_out - 1 :]
+        every = in_a_row == list(range(step - self.recipe.leave_out, step + 1))
+        if every or spoilt(self.encoder.model):
+            raise DivergenceError(
+                f"at step {step} the loss is {loss:.4g} and the gradient norm {norm:.4g} (rate {rate:.3g}): {cause}",
+                expected="finite numbers",
+                do="Lower training.learning_rate, or mend the rows named.",
+            )
+        progress.say(f"Step {step} was left out: loss {loss:.4g}, gradient norm {norm:.4g}: {cause}.")
+
+    def _cause(self, step: int) -> str:
+        """Where the missing number comes from, as a clause."""
+        names = spoilt(self.encoder.model)
+        if names:
+            return f"weights hold no numbers: {_some(names)}"
+        examples = self.plan.batch(step)
+        with torch.no_grad():
+            losses = [float(self._loss(self.data, rows)) for rows in self._of_examples(examples)]
+        culprits = [int(row) for row, loss in zip(examples, losses, strict=True) if not np.isfinite(loss)]
+        if culprits:
+            return f"from training rows {_some(culprits)}, counted from 0"
+        return "no single row gives it"
+
+
+def spoilt(model: nn.Module) -> list[str]:
+    """Names of the weights that hold something that is no finite number."""
+    return [name for name, weight in model.named_parameters() if not bool(torch.isfinite(weight).all())]
+
+
+def _some(found: Sequence[object]) -> str:
+    named = ", ".join(str(one) for one in found[:_NAMED])
+    return named if len(found) <= _NAMED else f"{named} and {len(found) - _NAMED} more"
+
+
+def _is_want_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed: on a CPU torch says so in words alone."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return "not enough memory" in str(error) or "can't allocate memory" in str(error)
