@@ -195,6 +195,7 @@ LONGER_FUNCTIONS = {
     "src/penjing/app/evidence.py:report_content": "a parameter a line for each part of a report",
     "src/penjing/app/cli/export.py:_export": "a parameter a line for each option",
     "src/penjing/app/cli/finetune.py:_finetune": "a parameter a line for each option",
+    "src/penjing/app/cli/predict.py:_predict": "a parameter a line for each option",
     "src/penjing/app/cli/quickstart.py:_quickstart": "a parameter a line for each option",
     "src/penjing/models/checkpoint.py:_safetensors_shapes": "each thing a header may get wrong",
 }

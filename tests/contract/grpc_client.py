@@ -136,8 +136,11 @@ def example(**features: Any) -> Any:
 def array_of(proto: Any) -> Any:
     """Values and shape of an answered ``TensorProto``, nested."""
     shape = [dim.size for dim in proto.tensor_shape.dim]
-    values = [one.decode() for one in proto.string_val] if proto.dtype == DT["string"] else list(proto.float_val)
-    return np.array(values, object if proto.dtype == DT["string"] else np.float32).reshape(shape).tolist()
+    if proto.dtype == DT["string"]:
+        return np.array([one.decode() for one in proto.string_val], object).reshape(shape).tolist()
+    is_whole = proto.dtype == DT["int64"]
+    values = list(proto.int64_val if is_whole else proto.float_val)
+    return np.array(values, np.int64 if is_whole else np.float32).reshape(shape).tolist()
 
 
 def infer(inputs: dict[str, Any], *, raw: bool = False, model: str = "m", **fields: Any) -> Any:

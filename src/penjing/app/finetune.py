@@ -141,6 +141,7 @@ def _draft(
         recipe=recipe.model_dump(mode="json"),
         recipe_digest=recipe_digest(recipe),
         parents=(Parent(kind="checkpoint", name=checkpoint.source, digest=checkpoint.digest),),
+        decoding=flow_of(recipe.task).settings_of(data.train),
         data={name: part.record for name, part in data.parts.items()},
         metrics={"export_difference": difference},
         notes=tuple(data.data.report.remarks()),

@@ -50,7 +50,7 @@ def publish_checkpoint(recipe: PublishRecipe, *, store: Path, progress: Progress
         spec, difference = export_fp32(staging.path, recipe.export, probes=probes_for(checkpoint, longest))
         draft = ManifestDraft(
             task=task,
-            labels=() if embedding else _labels(checkpoint),
+            labels=_outputs(checkpoint, task),
             embedding=embedding,
             text=TextLimits(max_tokens=longest, pad_id=checkpoint.pad_id, stride=longest // 4 if flow.windowed else 0),
             **_evidence(recipe, checkpoint, embedding, spec=spec, difference=difference),
@@ -103,6 +103,12 @@ def longest_of(checkpoint: Checkpoint, wanted: int | None = None) -> int:
     if wanted is not None and wanted > most:
         raise UsageError(f"max_tokens is {wanted}", expected=f"at most {most}, the positions of {checkpoint.source}")
     return wanted or min(read_longest(checkpoint.path) or most, most)
+
+
+def _outputs(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
+    if task in (Task.FEATURE_EXTRACTION, Task.QUESTION_ANSWERING):
+        return flow_of(task).outputs_for(())
+    return _labels(checkpoint)
 
 
 def _labels(checkpoint: Checkpoint) -> tuple[str, ...]:

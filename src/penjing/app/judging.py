@@ -36,7 +36,7 @@ def tune_files(directory: Path, draft: ManifestDraft, part: Part | None) -> Mani
         return draft
     engine = open_drafted(directory, draft)
     try:
-        found = flow_of(draft.task).tune(engine, part, draft.labels)
+        found = flow_of(draft.task).tune(engine, part, draft.labels, decoding=draft.decoding)
     finally:
         engine.close()
     return draft.model_copy(update={"decoding": draft.decoding | found})

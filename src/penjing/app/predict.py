@@ -54,7 +54,7 @@ def _answers(texts: Iterator[Text], answering: Answerer, engine: Engine) -> Iter
     try:
         while window := list(islice(texts, _WINDOW)):
             for number, text in enumerate(window, start=done + 1):
-                _refuse_unanswerable(text, number)
+                _refuse_unanswerable(text, number, windowed=answering.windowed)
             asked = answering.encode(window)
             yield from answering.decode(asked, _outputs(engine, answering, asked))
             done += len(window)
@@ -75,9 +75,10 @@ def _outputs(engine: Engine, answering: Answerer, asked: Asked) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def _refuse_unanswerable(text: Text, number: int) -> None:
+def _refuse_unanswerable(text: Text, number: int, *, windowed: bool) -> None:
     parts = (text,) if isinstance(text, str) else text
-    if not parts[0].strip():
+    read = parts if windowed else parts[:1]
+    if not all(part.strip() for part in read):
         raise DataError(f"text {number} is blank", expected="some text to answer", do="Leave blank lines out.")
     try:
         "".join(parts).encode()

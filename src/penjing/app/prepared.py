@@ -58,7 +58,7 @@ class PreparedData:
 
     Attributes:
         outputs: names of the head's outputs, in their order.
-        validation: what settings of decoding are found on; None where the recipe asks for none.
+        validation: what settings of decoding are found on; None where neither the recipe nor the task asks for any.
     """
 
     data: TaskData[Any]

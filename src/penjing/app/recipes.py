@@ -68,9 +68,9 @@ class FinetuneRecipe(Frozen):
     """
 
     name: str = Field(pattern=NAME_PATTERN)
-    task: Literal[Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION, Task.FEATURE_EXTRACTION] = (
-        Task.TEXT_CLASSIFICATION
-    )
+    task: Literal[
+        Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION, Task.QUESTION_ANSWERING, Task.FEATURE_EXTRACTION
+    ] = Task.TEXT_CLASSIFICATION
     model: str = "all-minilm-l6-v2"
     data: DataRecipe
     text: TextRecipe = TextRecipe()

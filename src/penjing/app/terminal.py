@@ -117,7 +117,9 @@ def plain(figure: Measurement | None, digits: int = 1) -> str:
 
 
 _SHARES = {
-    "accuracy": "accuracy", "f1": "F1", "precision": "precision", "recall": "recall", "macro_f1": "macro-F1",
+    "accuracy": "accuracy", "f1": "F1", "exact_match": "exact match", "has_answer_f1": "F1, with an answer",
+    "has_answer_exact_match": "exact match, with an answer", "no_answer_accuracy": "accuracy, without an answer",
+    "precision": "precision", "recall": "recall", "macro_f1": "macro-F1",
     "sentence_accuracy": "sentence accuracy", "expected_calibration_error": "calibration error (ECE)",
     "recall_at_1": "recall at 1",
 }  # fmt: skip
@@ -137,7 +139,7 @@ def quality_table(result: Quality, *, title: str) -> Table:
             table.add_row(name, number(result.metrics[key]))
     if "nll" in result.metrics:
         table.add_row("negative log-likelihood", plain(result.metrics["nll"], 3))
-    table.add_row("pairs" if result.kind == "embeddings" else "texts", f"{result.n:,}")
+    table.add_row({"embeddings": "pairs", "answers": "questions"}.get(result.kind, "texts"), f"{result.n:,}")
     return table
 
 

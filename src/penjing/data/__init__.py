@@ -1,6 +1,15 @@
 """Labelled text from where it lies to checked splits, and files fetched from package registries."""
 
-from penjing.data.examples import Example, PairExample, Row, Split, TaggedExample, TextExample, make_split
+from penjing.data.examples import (
+    Example,
+    PairExample,
+    QuestionExample,
+    Row,
+    Split,
+    TaggedExample,
+    TextExample,
+    make_split,
+)
 from penjing.data.kinds import label_order
 from penjing.data.load import TaskData, load_split, load_splits, load_text_split, load_text_splits, read_texts
 from penjing.data.named import DATA_SETS, WEIGHTS, named_weights
@@ -16,6 +25,7 @@ __all__ = [
     "Example",
     "Leak",
     "PairExample",
+    "QuestionExample",
     "Row",
     "Split",
     "SplitReport",

@@ -162,6 +162,45 @@ class PairExample:
         return [self.text, self.pair, self.score]
 
 
+@dataclass(frozen=True, slots=True)
+class QuestionExample:
+    """A question about a context, and what answers it.
+
+    Attributes:
+        id: as the source has it; its origin where it has none.
+        question, context: never blank once loaded.
+        answers: (text, its first character in the context) of each that is right; the place is None where the
+            context does not hold it, and it then only counts when answers are judged. Empty: the context
+            holds no answer.
+        origin: ``file:line``.
+    """
+
+    id: str
+    question: str
+    context: str
+    answers: tuple[tuple[str, int | None], ...]
+    origin: str
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """See :class:`Example`."""
+        return (self.question, self.context)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """See :class:`Example`."""
+        return ()
+
+    @property
+    def stratum(self) -> str:
+        """See :class:`Example`."""
+        return ""
+
+    def content(self) -> list[object]:
+        """Question, context and answers."""
+        return [self.question, self.context, [list(answer) for answer in self.answers]]
+
+
 E = TypeVar("E", bound=Example, covariant=True)
 Kind = TypeVar("Kind", bound=Example)
 

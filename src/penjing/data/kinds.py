@@ -9,10 +9,12 @@ from typing import Any
 from penjing.core.errors import DataError
 from penjing.core.nouns import Task
 from penjing.data.examples import Example, Row, TextExample
+from penjing.data.overlap import texts_of
 from penjing.data.pairs import check_pairs, take_pair_rows
+from penjing.data.questions import check_questions, context_of, take_question_rows, unanswered_questions
 from penjing.data.recipe import DataRecipe
 from penjing.data.tagged import check_tagged, take_tagged_rows
-from penjing.data.text import Intake, take_text_rows
+from penjing.data.text import Intake, take_text_rows, unlabelled_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +24,14 @@ class Taking:
     Attributes:
         take: rows, their source and the recipe → examples, and what was left out.
         check: raises DataError if training examples cannot teach anything.
+        ask: rows, their source and the recipe → examples to predict on, one at a time.
+        unit: example → the texts that may stand in one split only.
     """
 
     take: Callable[[Iterator[Row], str, DataRecipe], Intake[Any]]
     check: Callable[[Sequence[Any], str], None]
+    ask: Callable[[Iterator[Row], str, DataRecipe], Iterator[Any]] = unlabelled_texts
+    unit: Callable[[Any], tuple[str, ...]] = texts_of
 
 
 def taking(task: Task) -> Taking:
@@ -59,4 +65,5 @@ KINDS: dict[Task, Taking] = {
     Task.TEXT_CLASSIFICATION: Taking(take_text_rows, _check_classes),
     Task.TOKEN_CLASSIFICATION: Taking(take_tagged_rows, check_tagged),
     Task.FEATURE_EXTRACTION: Taking(take_pair_rows, check_pairs),
+    Task.QUESTION_ANSWERING: Taking(take_question_rows, check_questions, unanswered_questions, context_of),
 }

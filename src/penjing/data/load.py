@@ -17,12 +17,12 @@ from penjing.core.errors import DataError
 from penjing.core.nouns import Task
 from penjing.data.examples import Kind, Split, TextExample, make_split
 from penjing.data.kinds import labels_in, taking
-from penjing.data.overlap import Keyed, settle_leaks, with_keys
+from penjing.data.overlap import Keyed, grouped, settle_leaks, text_key, with_keys
 from penjing.data.recipe import DataRecipe
 from penjing.data.report import DataReport, SplitReport, count_labels, count_replaced, measure_lengths
 from penjing.data.sampling import ROLES, hold_out, limit_rows
 from penjing.data.sources import own_splits, read_rows
-from penjing.data.text import Intake, unlabelled_texts
+from penjing.data.text import Intake
 
 _SHOWN = 10
 
@@ -65,7 +65,7 @@ def load_splits(recipe: DataRecipe, task: Task, *, seed: int = 0) -> TaskData[An
     """
     sources = _sources(recipe)
     intakes = {role: _take(source, role, recipe, task) for role, source in sources.items()}
-    parts = {role: with_keys(intake.examples) for role, intake in intakes.items()}
+    parts = {role: with_keys(intake.examples, taking(task).unit) for role, intake in intakes.items()}
     notes = hold_out(parts, recipe, seed)
     leaks = settle_leaks(parts, recipe.on_leak)
     taking(task).check(parts["train"].examples, recipe.train)
@@ -105,20 +105,22 @@ def load_split(
         DataError, UsageError, ResourceError: as :func:`load_text_splits`.
     """
     recipe = recipe or DataRecipe(train=source)
-    parts = {"test": with_keys(_take(source, "test", recipe, task).examples)}
+    parts = {"test": with_keys(_take(source, "test", recipe, task).examples, taking(task).unit)}
     _settle_unseen(parts, labels, drop=recipe.on_unseen_label == "drop")
     limit_rows(parts, recipe, seed)
     return make_split("test", source, parts["test"].examples)
 
 
-def read_texts(source: str, recipe: DataRecipe | None = None) -> Iterator[TextExample]:
-    """Texts to predict on, one at a time, labels neither needed nor read; blank ones included.
+def read_texts(
+    source: str, recipe: DataRecipe | None = None, *, task: Task = Task.TEXT_CLASSIFICATION
+) -> Iterator[Any]:
+    """Examples to predict on, one at a time, labels neither needed nor read; blank ones included.
 
     Raises:
         DataError, UsageError, ResourceError: as :func:`load_text_splits`.
     """
     recipe = recipe or DataRecipe(train=source)
-    return unlabelled_texts(read_rows(source, "test", recipe.reading), source, recipe)
+    return taking(task).ask(read_rows(source, "test", recipe.reading), source, recipe)
 
 
 def _sources(recipe: DataRecipe) -> dict[str, str]:
@@ -167,7 +169,7 @@ def _settle_unseen(parts: dict[str, Keyed[Any]], labels: Sequence[str], *, drop:
 def _describe(
     split: Split[Any], part: Keyed[Any], intake: Intake[Any] | None, labels: Sequence[str], *, unseen: int
 ) -> SplitReport:
-    groups = part.same_text()
+    groups = grouped([text_key(example.texts) for example in part.examples])
     conflicts = [group[0] for group in groups if len({part.examples[index].labels for index in group}) > 1]
     return SplitReport(
         name=split.name,
@@ -179,8 +181,9 @@ def _describe(
         blank_dropped=len(intake.blank) if intake else 0,
         unlabelled_dropped=len(intake.unlabelled) if intake else 0,
         misaligned_dropped=len(intake.misaligned) if intake else 0,
+        mended=len(intake.mended) if intake else 0,
         unseen_dropped=unseen,
-        repeats=len(part.keys) - len(groups),
+        repeats=split.rows - len(groups),
         conflicts=len(conflicts),
         first_conflicts=tuple(part.examples[index].origin for index in conflicts[:_SHOWN]),
         replaced=count_replaced(split.examples),

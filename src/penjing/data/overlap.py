@@ -7,7 +7,7 @@ included. That finds copies, not paraphrases.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal
 
@@ -24,7 +24,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Keyed(Generic[Kind]):
-    """Examples and, in parallel, the key of each one's text."""
+    """Examples and, in parallel, the key of what of each may stand in one split only."""
 
     examples: list[Kind]
     keys: list[Key]
@@ -35,21 +35,36 @@ class Keyed(Generic[Kind]):
         return Keyed([self.examples[i] for i in chosen], [self.keys[i] for i in chosen])
 
     def same_text(self) -> list[list[int]]:
-        """Indices of equal texts together, by first occurrence."""
-        groups: dict[Key, list[int]] = {}
-        for index, key in enumerate(self.keys):
-            groups.setdefault(key, []).append(index)
-        return list(groups.values())
+        """Indices of equal keys together, by first occurrence."""
+        return grouped(self.keys)
 
 
-def with_keys(examples: list[Kind]) -> Keyed[Kind]:
-    """Compute the keys."""
-    return Keyed(examples, [text_key(example) for example in examples])
+def texts_of(example: Example) -> tuple[str, ...]:
+    """All the texts of an example."""
+    return example.texts
 
 
-def text_key(example: Example) -> Key:
-    """16 bytes that are equal for the same text."""
-    folded = "\0".join(" ".join(part.casefold().split()) for part in example.texts)
+def with_keys(examples: list[Kind], unit: Callable[[Kind], tuple[str, ...]] = texts_of) -> Keyed[Kind]:
+    """Compute the keys.
+
+    Args:
+        examples: of one source.
+        unit: example → the texts that may stand in one split only.
+    """
+    return Keyed(examples, [text_key(unit(example)) for example in examples])
+
+
+def grouped(keys: Sequence[Key]) -> list[list[int]]:
+    """Indices of equal keys together, by first occurrence."""
+    groups: dict[Key, list[int]] = {}
+    for index, key in enumerate(keys):
+        groups.setdefault(key, []).append(index)
+    return list(groups.values())
+
+
+def text_key(texts: tuple[str, ...]) -> Key:
+    """16 bytes that are equal for the same texts."""
+    folded = "\0".join(" ".join(part.casefold().split()) for part in texts)
     return hashlib.blake2b(folded.encode(), digest_size=16).digest()
 
 

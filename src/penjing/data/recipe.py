@@ -19,9 +19,9 @@ class DataRecipe(Frozen):
     """Where labelled text comes from and what to do with what is wrong in it.
 
     A source is a file (``.csv .tsv .tab .jsonl .ndjson .json .conll .iob .bio``, each also with
-    ``.gz``; ``.parquet .arrow .feather``), a folder with one subfolder of texts a label, a named data set
-    (``20newsgroups``, ``reuters-r8``, ``reuters-r52``), ``hf:name[:config][?split=…&revision=…]``
-    or ``sklearn:20newsgroups[?remove=headers,footers,quotes]``.
+    ``.gz``, SQuAD's form of ``.json`` included; ``.parquet .arrow .feather``), a folder with one
+    subfolder of texts a label, a named data set (``20newsgroups``, ``reuters-r8``, ``reuters-r52``),
+    ``hf:name[:config][?split=…&revision=…]`` or ``sklearn:20newsgroups[?remove=headers,footers,quotes]``.
 
     Attributes:
         train: source of the training rows.
@@ -31,6 +31,7 @@ class DataRecipe(Frozen):
             ``validation_fraction`` is given.
         format: of files whose suffix does not say it; None goes by the suffix.
         text, label, pair: column names; None looks for the usual ones.
+        question, context, answers: column names for question answering; None looks for the usual ones.
         words, tags: columns with a list of words and one of their tags; None looks for the usual ones.
         columns: names for the columns of a CSV or TSV file that has no header line.
         encoding: of text files; None is UTF-8, or UTF-16 or UTF-32 where a byte order mark says so.
@@ -42,7 +43,9 @@ class DataRecipe(Frozen):
         limit_train_rows: at most this many training rows, by seed, each label by its share.
         limit_eval_rows: the same for validation and for test, each.
         on_misaligned: entities that begin or end inside a word, or overlap: ``widen`` takes whole words and
-            the longest of those that overlap, ``drop`` leaves the row out.
+            the longest of those that overlap, ``drop`` leaves the row out. Answers that do not stand where they
+            should: ``widen`` takes the nearest place that holds them; one that stands nowhere teaches nothing
+            and is only compared with. ``drop`` leaves the row out.
         on_empty: rows whose text is blank.
         on_unlabelled: rows without a label.
         on_unseen_label: evaluation rows whose label no training row has.
@@ -53,10 +56,13 @@ class DataRecipe(Frozen):
     train: Source
     test: Source | None = None
     validation: Source | None = None
-    format: Literal["csv", "tsv", "orange", "jsonl", "json", "conll", "parquet", "arrow"] | None = None
+    format: Literal["csv", "tsv", "orange", "jsonl", "json", "squad", "conll", "parquet", "arrow"] | None = None
     text: str | None = None
     label: str | None = None
     pair: str | None = None
+    question: str | None = None
+    context: str | None = None
+    answers: str | None = None
     words: str | None = None
     tags: str | None = None
     columns: tuple[str, ...] | None = None

@@ -51,6 +51,7 @@ class SplitReport(Frozen):
         labels: label → how often it is given: rows for classification, entities for tagging.
         blank_dropped, unlabelled_dropped, misaligned_dropped, unseen_dropped: rows left out of the
             source, and why.
+        mended: rows of the source with an answer that does not stand where it should.
         repeats: rows whose text stands earlier in the split.
         conflicts: texts that stand under more than one label.
         first_conflicts: origins of a few of them.
@@ -66,6 +67,7 @@ class SplitReport(Frozen):
     blank_dropped: int = 0
     unlabelled_dropped: int = 0
     misaligned_dropped: int = 0
+    mended: int = 0
     unseen_dropped: int = 0
     repeats: int = 0
     conflicts: int = 0
@@ -75,8 +77,9 @@ class SplitReport(Frozen):
     def __str__(self) -> str:
         sizes = sorted(self.labels.values()) or [0]
         spread = f"{sizes[0]:,}" if sizes[0] == sizes[-1] else f"{sizes[0]:,}–{sizes[-1]:,}"
+        labels = f" · {len(self.labels)} labels, each {spread} times" if self.labels else ""
         return (
-            f"{self.name:<10} {self.rows:>8,} rows · {len(self.labels)} labels, each {spread} times"
+            f"{self.name:<10} {self.rows:>8,} rows{labels}"
             f" · {self.characters.p50:,} characters (median; 95 % ≤ {self.characters.p95:,})"
         )
 
@@ -85,7 +88,8 @@ class SplitReport(Frozen):
         for count, what in (
             (self.blank_dropped, "left out for a blank text"),
             (self.unlabelled_dropped, "left out for want of a label"),
-            (self.misaligned_dropped, "left out for an entity that does not fit its words"),
+            (self.misaligned_dropped, "left out for an entity or an answer that is not where it should be"),
+            (self.mended, "with an answer taken from the nearest place that holds it, or only compared with"),
             (self.unseen_dropped, "left out for a label that train lacks"),
             (self.repeats, "with the text of an earlier row"),
             (self.replaced, "with undecodable bytes, shown as U+FFFD"),

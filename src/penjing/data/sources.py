@@ -22,6 +22,7 @@ from penjing.data.readers.jsonl import read_json, read_json_lines
 from penjing.data.readers.newsgroups import REMOVABLE, read_newsgroups
 from penjing.data.readers.options import Reader, ReadOptions
 from penjing.data.readers.orange import read_orange
+from penjing.data.readers.squad import read_squad
 
 _TEXT_READERS: dict[str, Reader] = {
     ".csv": read_csv,
@@ -41,6 +42,7 @@ FORMATS: dict[str, Reader] = {
     "orange": read_orange,
     "jsonl": read_json_lines,
     "json": read_json,
+    "squad": read_squad,
     "conll": read_conll,
     "parquet": read_parquet,
     "arrow": read_arrow,

@@ -25,12 +25,14 @@ class Intake(Generic[Kind]):
     Attributes:
         examples: the usable rows.
         blank, unlabelled, misaligned: origins of rows left out.
+        mended: origins of rows whose answers were looked for elsewhere than where they should stand.
     """
 
     examples: list[Kind] = field(default_factory=list)
     blank: list[str] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
     misaligned: list[str] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)
 
     def refuse_blank(self, source: str, recipe: DataRecipe) -> None:
         """Raise DataError if there are blank texts and the recipe does not leave them out."""

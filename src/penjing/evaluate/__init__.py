@@ -1,5 +1,6 @@
 """Evaluation: metrics with confidence intervals, paired comparison, speed, gates and reports."""
 
+from penjing.evaluate.answers import AnswerChange, AnswerComparison, AnswerResult, AnswerScore
 from penjing.evaluate.calibration import ReliabilityBin
 from penjing.evaluate.classification import ClassificationResult, ClassificationScore
 from penjing.evaluate.confusion import ClassFigures, ConfusedPair
@@ -23,6 +24,10 @@ from penjing.evaluate.report import render_report, write_report
 from penjing.evaluate.speed import Round, ratio_over_rounds, summarise_latencies, summarise_rounds
 
 __all__ = [
+    "AnswerChange",
+    "AnswerComparison",
+    "AnswerResult",
+    "AnswerScore",
     "Change",
     "ClassChange",
     "ClassFigures",

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from penjing.core.machine import Machine
 from penjing.core.nouns import Frozen, Measurement, Task
+from penjing.evaluate.answers import AnswerChange, AnswerResult
 from penjing.evaluate.classification import ClassificationResult
 from penjing.evaluate.embeddings import EmbeddingChange, EmbeddingResult
 from penjing.evaluate.entities import EntityChange, EntityResult
@@ -18,8 +19,8 @@ from penjing.evaluate.gate import Verdict
 from penjing.evaluate.paired import PairedResult
 from penjing.store.manifest import DataRecord, FileRecord, Parent
 
-Quality = ClassificationResult | EntityResult | EmbeddingResult
-Change = PairedResult | EntityChange | EmbeddingChange
+Quality = ClassificationResult | EntityResult | AnswerResult | EmbeddingResult
+Change = PairedResult | EntityChange | AnswerChange | EmbeddingChange
 
 
 class Headline(Frozen):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from penjing.core.nouns import Measurement
+from penjing.evaluate.answers import AnswerResult
 from penjing.evaluate.calibration import ReliabilityBin
 from penjing.evaluate.classification import ClassificationResult
 from penjing.evaluate.confusion import ClassFigures
@@ -118,7 +119,7 @@ def _count(drawing: Drawing, count: int, corner: Point, *, cell: float, share: f
         drawing.text((x, y + 18), percent(share), css=f"count {on}", anchor="middle")
 
 
-def reliability_diagram(result: ClassificationResult) -> str:
+def reliability_diagram(result: ClassificationResult | AnswerResult) -> str:
     """Accuracy by stated confidence with Wilson intervals; below, how many examples each bin holds."""
     error = result.metrics["expected_calibration_error"]
     drawing = Drawing(
@@ -156,7 +157,7 @@ def _reliability_point(drawing: Drawing, bin_: ReliabilityBin, *, x: Scale, y: S
     drawing.dot((at, y(bin_.accuracy)), 4, css="point", tip=tip)
 
 
-def _strip(drawing: Drawing, result: ClassificationResult, x: Axis) -> None:
+def _strip(drawing: Drawing, result: ClassificationResult | AnswerResult, x: Axis) -> None:
     """The histogram of confidences."""
     most = round_step(max(bin_.count for bin_ in result.reliability))
     y = Axis(Scale(0, most, 460, 396), "examples", lambda value: f"{value:,.0f}", ticks=1)

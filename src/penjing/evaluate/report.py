@@ -17,6 +17,7 @@ from penjing.core.extras import require
 from penjing.core.files import write_atomically
 from penjing.core.nouns import Measurement
 from penjing.evaluate import curves, plots
+from penjing.evaluate.answers import AnswerResult
 from penjing.evaluate.classification import ClassificationResult
 from penjing.evaluate.content import ReportContent
 from penjing.evaluate.svg import clean
@@ -31,6 +32,10 @@ _RATIOS = frozenset(
         "recall",
         "sentence_accuracy",
         "recall_at_1",
+        "exact_match",
+        "has_answer_f1",
+        "has_answer_exact_match",
+        "no_answer_accuracy",
     }
 )
 _NAMES = {
@@ -46,6 +51,10 @@ _NAMES = {
     "spearman": "Spearman's ρ",
     "mrr": "Mean reciprocal rank",
     "recall_at_1": "Recall at 1",
+    "exact_match": "Exact match",
+    "has_answer_f1": "F1 where there is an answer",
+    "has_answer_exact_match": "Exact match where there is an answer",
+    "no_answer_accuracy": "Accuracy where there is none",
 }
 
 
@@ -84,6 +93,7 @@ def draw_charts(content: ReportContent) -> dict[str, str]:
     quality = content.quality
     if isinstance(quality, ClassificationResult):
         charts["confusion"] = plots.confusion_map(quality)
+    if isinstance(quality, ClassificationResult | AnswerResult):
         charts["reliability"] = plots.reliability_diagram(quality)
     if quality and quality.per_class:
         charts["class_f1"] = plots.class_f1_bars(quality.per_class, quality.metrics["macro_f1"])

@@ -11,6 +11,7 @@ from penjing.core.errors import FieldError
 from penjing.serve.answers import Answers, Floats
 from penjing.serve.versions import Servable
 from penjing.tasks.feature_extraction import shaped
+from penjing.tasks.question_answering import Answered
 from penjing.tasks.text_classification import TEMPERATURE, decode
 from penjing.tasks.token_classification import Entity
 
@@ -80,3 +81,25 @@ def entities(answers: Answers, servable: Servable) -> list[list[dict[str, Any]]]
         return []
     decoded = cast("list[list[Entity]]", servable.answering.decode(answers.asked, answers.outputs))
     return [[asdict(entity) | {"score": round(entity.score, 6)} for entity in own] for own in decoded]
+
+
+def spans(answers: Answers, servable: Servable) -> list[dict[str, Any]]:
+    """The answer to each question, as plain data: ``answer``, ``start``, ``end``, ``score``, ``no_answer``.
+
+    Args:
+        answers: to pairs of question and context.
+        servable: of a question-answering model.
+    """
+    if answers.asked is None:
+        return []
+    decoded = cast("list[Answered]", servable.answering.decode(answers.asked, answers.outputs))
+    return [
+        {
+            "answer": one.answer,
+            "start": one.start,
+            "end": one.end,
+            "score": round(one.score, 6),
+            "no_answer": round(one.no_answer, 6),
+        }
+        for one in decoded
+    ]

@@ -84,7 +84,8 @@ class ManifestDraft(Frozen):
     Attributes:
         labels: names of the head's outputs.
         embedding: what an embedding model makes of a text; None for other tasks.
-        decoding: settings by which outputs become answers, such as ``temperature``; found on a validation split.
+        decoding: settings by which outputs become answers, such as ``temperature``; found on a validation split,
+            or read off the training split.
     """
 
     task: Task

@@ -6,7 +6,7 @@ An answerer knows its task; what calls it knows sequences and rows of outputs on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, final
@@ -16,15 +16,16 @@ import numpy.typing as npt
 
 from penjing.core.errors import InvalidRequestError, UsageError
 from penjing.core.nouns import Embedding, Task
-from penjing.tasks import feature_extraction, text_classification, token_classification
+from penjing.tasks import feature_extraction, question_answering, text_classification, token_classification
 from penjing.tasks.feature_extraction import Vector
+from penjing.tasks.question_answering import Answered, Decoding
 from penjing.tasks.text_classification import TEMPERATURE, Prediction
 from penjing.tasks.token_classification import Aggregation, Entity
 from penjing.tokens import Encoding, Reads, Text, TextEncoder
 from penjing.tokens.encode import Spelling
 from penjing.tokens.windows import Window, WindowEncoder
 
-Answer = Prediction | list[Entity] | Vector
+Answer = Prediction | list[Entity] | Answered | Vector
 Floats = npt.NDArray[np.float32]
 
 
@@ -103,6 +104,9 @@ def answerer(
         return ClassAnswerer(encoder, outputs, temperature=decoding.get(TEMPERATURE, 1.0))
     if task is Task.TOKEN_CLASSIFICATION:
         return EntityAnswerer(WindowEncoder(tokenizer, max_tokens=max_tokens, stride=stride), outputs)
+    if task is Task.QUESTION_ANSWERING:
+        windows = WindowEncoder(tokenizer, max_tokens=max_tokens, stride=stride)
+        return SpanAnswerer(windows, Decoding.of(decoding))
     if task is Task.FEATURE_EXTRACTION and embedding is not None:
         return VectorAnswerer(TextEncoder(tokenizer, max_tokens=max_tokens), embedding)
     raise UsageError(f"task {task.value}", expected="one that has answers to texts")
@@ -191,16 +195,61 @@ class EntityAnswerer:
 
     def decode(self, asked: Asked, outputs: Floats) -> list[Answer]:
         """See :class:`Answerer`."""
-        answers: list[Answer] = []
-        at = 0
-        for text, windows in zip(asked.texts, asked.windows or (), strict=True):
-            lengths = [len(window) for window in windows]
-            apart = np.split(outputs[at : at + sum(lengths)], np.cumsum(lengths)[:-1])
-            at += sum(lengths)
-            whole = text if isinstance(text, str) else text[1]
-            answers.append(
-                token_classification.decode(
-                    whole, windows, outputs=apart, tags=self._tags, aggregation=self._aggregation
-                )
+        return [
+            token_classification.decode(
+                text if isinstance(text, str) else text[1],
+                windows,
+                outputs=outputs_of,
+                tags=self._tags,
+                aggregation=self._aggregation,
             )
-        return answers
+            for text, windows, outputs_of in _by_text(asked, outputs)
+        ]
+
+
+@final
+class SpanAnswerer:
+    """Question answering: windows of each pair of question and context, the best span over all of them."""
+
+    reads: Reads = "tokens"
+    windowed = True
+
+    def __init__(self, encoder: WindowEncoder, how: Decoding) -> None:
+        self._encoder, self._how = encoder, how
+        self.max_tokens = encoder.max_tokens
+        self.vocabulary_size = encoder.vocabulary_size
+
+    def encode(self, texts: Sequence[Text]) -> Asked:
+        """See :class:`Answerer`.
+
+        Raises:
+            InvalidRequestError: a text is no pair, or one of a pair is blank.
+        """
+        for index, text in enumerate(texts):
+            if isinstance(text, str):
+                raise InvalidRequestError(f"input {index} is a single text", expected="a question and a context")
+            for what, part in zip(("question", "context"), text, strict=True):
+                if not part.strip():
+                    raise InvalidRequestError(f"the {what} of input {index} is blank", expected="some text")
+        windows = self._encoder.encode(texts)
+        return Asked(texts, [window.encoding for own in windows for window in own], windows)
+
+    def spell(self, texts: Sequence[str], *, special: bool) -> list[Spelling]:
+        """See :class:`Answerer`."""
+        return self._encoder.spell(texts, special=special)
+
+    def decode(self, asked: Asked, outputs: Floats) -> list[Answer]:
+        """See :class:`Answerer`."""
+        return [
+            question_answering.decode(text[1], windows, outputs_of, how=self._how)
+            for text, windows, outputs_of in _by_text(asked, outputs)
+        ]
+
+
+def _by_text(asked: Asked, outputs: Floats) -> Iterator[tuple[Text, list[Window], list[Floats]]]:
+    """Each text with its windows and the outputs of each window."""
+    at = 0
+    for text, windows in zip(asked.texts, asked.windows or (), strict=True):
+        lengths = [len(window) for window in windows]
+        yield text, windows, np.split(outputs[at : at + sum(lengths)], np.cumsum(lengths)[:-1])
+        at += sum(lengths)

@@ -16,8 +16,9 @@ penjing finetune --name topics --model all-minilm-l6-v2 --train news.csv
 
 Any table with a text and a label column will do (CSV, TSV, JSONL, Parquet, .tab), or a folder with one
 subfolder of texts a label. With --task token-classification: CoNLL files, or JSONL with spans. With --task
-feature-extraction: two columns of texts that mean the same (text1 and text2, anchor and positive …), or
-also a score of how alike they are. Killed halfway, the same command goes on where it was.
+question-answering: SQuAD's JSON, or rows of question, context and answers. With --task feature-extraction:
+two columns of texts that mean the same (text1 and text2, anchor and positive …), or also a score of how
+alike they are. Killed halfway, the same command goes on where it was.
 """
 
 

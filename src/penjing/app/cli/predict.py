@@ -16,16 +16,18 @@ import typer
 from penjing.app.cli.options import DEFAULT_STORE, JSON, MODEL, RECIPE, SETS, STORE, print_json
 
 if TYPE_CHECKING:
+    from penjing.core.nouns import Task
     from penjing.tasks.answering import Answer
     from penjing.tokens import Text
 
 _HELP = """Answer texts without a server, in their order: label and probability, or the entities, or the
-vector, and the text.
+answer, or the vector, and the text.
 
 ```console
 penjing predict newsgroups "my clutch slips in third gear"
 penjing predict newsgroups --data texts.csv --set text=body --output answers.jsonl
 cat lines.txt | penjing predict newsgroups --json
+penjing predict reader "Who wrote it?" --context book.txt
 ```
 
 With --json or --output it is one JSON object a text. A recipe here is the data section of a fine-tuning
@@ -44,9 +46,12 @@ def _predict(
     model: MODEL,
     texts: Annotated[list[str] | None, typer.Argument(help="Texts; without any, lines of standard input.")] = None,
     data: Annotated[str | None, typer.Option(help="File or folder of texts, read as in finetune.")] = None,
+    context: Annotated[
+        Path | None, typer.Option(help="File with what the texts are questions about, for question answering.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Write JSON lines here instead of standard output.")] = None,
     probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Every label's probability too; with --json or --output.")
+        bool, typer.Option("--probabilities", help="Every label's, or the next answers; with --json or --output.")
     ] = False,
     recipe: RECIPE = None,
     sets: SETS = None,
@@ -57,10 +62,12 @@ def _predict(
     from penjing.core.errors import UsageError
     from penjing.store import Store, parse_reference
 
+    _refuse_mixed(texts, data, context, told=bool(recipe or sets))
     if probabilities and not (as_json or output):
         raise UsageError("--probabilities has no place in lines for people", expected="--json or --output FILE too")
-    labels = Store(store).bundle(*parse_reference(model)).manifest.labels if probabilities else ()
-    source = _source(texts, data, recipe, sets)
+    manifest = Store(store).bundle(*parse_reference(model)).manifest
+    task, labels = manifest.task, manifest.labels if probabilities else ()
+    source = _source(data, recipe, sets, task=task) if data else _about(texts, context, task=task)
     answer = partial(predict, model, store=store)
     if output is not None:
         _write(output, (_facts(one, labels) for one in answer(source)))
@@ -71,6 +78,16 @@ def _predict(
         _show(answer, source)
 
 
+def _refuse_mixed(texts: list[str] | None, data: str | None, context: Path | None, *, told: bool) -> None:
+    from penjing.core.errors import UsageError
+
+    for given, what in ((texts, "texts"), (context, "--context")):
+        if given and data:
+            raise UsageError(f"both {what} and --data were given", expected="one of them")
+    if told and not data:
+        raise UsageError("--recipe and --set say how to read --data, and there is no --data", expected="--data SOURCE")
+
+
 def _show(answer: Callable[[Iterable[Text]], Iterator[Answer]], source: Iterator[Text]) -> None:
     asked: deque[Text] = deque()  # read ahead of the answers
     for one in answer(_remembered(source, asked)):
@@ -78,12 +95,15 @@ def _show(answer: Callable[[Iterable[Text]], Iterator[Answer]], source: Iterator
 
 
 def _said(answer: Answer) -> str:
+    from penjing.tasks.question_answering import Answered
     from penjing.tasks.text_classification import Prediction
 
     if isinstance(answer, Prediction):
         return f"{answer.label}  {answer.score:.2f}"
     if isinstance(answer, list):
         return ", ".join(f"{one.label}: {one.text}" for one in answer) or "-"
+    if isinstance(answer, Answered):
+        return f"{' '.join(answer.answer.split()) or '-'}  {answer.score:.2f}"
     return f"[{' '.join(f'{number:+.3f}' for number in answer[:_SHOWN_NUMBERS])} … {len(answer)} numbers]"
 
 
@@ -99,10 +119,14 @@ def _shown(text: Text) -> str:
 
 
 def _facts(answer: Answer, labels: Sequence[str]) -> dict[str, Any]:
+    from penjing.tasks.question_answering import Answered
     from penjing.tasks.text_classification import Prediction
 
     if isinstance(answer, list):
         return {"entities": [asdict(one) | {"score": round(one.score, 6)} for one in answer]}
+    if isinstance(answer, Answered):
+        told = {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(answer).items()}
+        return {name: value for name, value in told.items() if name != "others" or labels}
     if not isinstance(answer, Prediction):
         return {"embedding": answer.tolist()}
     facts: dict[str, Any] = {"label": answer.label, "score": round(answer.score, 6)}
@@ -111,22 +135,34 @@ def _facts(answer: Answer, labels: Sequence[str]) -> dict[str, Any]:
     return facts
 
 
-def _source(
-    texts: list[str] | None, data: str | None, recipe: Path | None, sets: list[str] | None
-) -> Iterator[str | tuple[str, str]]:
+def _about(texts: list[str] | None, context: Path | None, *, task: Task) -> Iterator[Text]:
+    """Texts, or lines of standard input; for question answering each with what it is about."""
     from penjing.core.errors import UsageError
+    from penjing.core.nouns import Task
+    from penjing.data.readers.decode import whole_text
+    from penjing.data.readers.options import ReadOptions
+
+    asked = iter(texts) if texts else _lines(sys.stdin.buffer)
+    if task is not Task.QUESTION_ANSWERING:
+        if context is not None:
+            raise UsageError(f"--context was given, and the model is for {task.value}", expected="question-answering")
+        return asked
+    if context is None:
+        raise UsageError(
+            "the questions are about nothing",
+            expected="--context FILE, or --data with columns question and context",
+        )
+    about = whole_text(context, ReadOptions())
+    return ((question, about) for question in asked)
+
+
+def _source(data: str, recipe: Path | None, sets: list[str] | None, *, task: Task) -> Iterator[Text]:
+    from penjing.app.tasks import flow_of
     from penjing.core.recipe import resolve_recipe
     from penjing.data import DataRecipe, read_texts
-    from penjing.tasks.text_classification import texts_of
 
-    if texts and data:
-        raise UsageError("both texts and --data were given", expected="one of them")
-    if data:
-        columns = resolve_recipe(DataRecipe, recipe, sets or (), flags={"train": data})
-        return (text for example in read_texts(data, columns) for text in texts_of([example]))
-    if recipe or sets:
-        raise UsageError("--recipe and --set say how to read --data, and there is no --data", expected="--data SOURCE")
-    return iter(texts) if texts else _lines(sys.stdin.buffer)
+    columns, flow = resolve_recipe(DataRecipe, recipe, sets or (), flags={"train": data}), flow_of(task)
+    return (text for example in read_texts(data, columns, task=task) for text in flow.texts([example]))
 
 
 def _lines(stream: Iterable[bytes]) -> Iterator[str]:

@@ -19,6 +19,8 @@ from penjing.engines import Engine
 from penjing.evaluate import Change, Quality
 from penjing.tokens import Reads, Text
 
+_HELD_OUT = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class TextSettings:
@@ -72,6 +74,9 @@ class TaskFlow(Protocol):
     def labels_behind(self, outputs: Sequence[str]) -> tuple[str, ...]:
         """The labels that a head with these outputs knows."""
 
+    def wants_validation(self, train: Split[Any]) -> bool:
+        """Whether :meth:`tune` needs a validation split even where the recipe asks for none."""
+
     def part(self, split: Split[Any], text: TextSettings, outputs: Sequence[str]) -> Part:
         """Tokenise a split and number its targets."""
 
@@ -81,8 +86,20 @@ class TaskFlow(Protocol):
     def loss(self, outputs: Any, targets: Any, lengths: Any) -> Any:
         """The objective, for torch tensors; see :data:`penjing.train.loop.Objective`."""
 
-    def tune(self, engine: Engine, part: Part, outputs: Sequence[str]) -> dict[str, float]:
-        """Settings of decoding that fit a validation split; empty where the task has none."""
+    def settings_of(self, train: Part) -> dict[str, float]:
+        """Settings of decoding that the training split tells by itself; empty where the task has none."""
+
+    def tune(
+        self, engine: Engine, part: Part, outputs: Sequence[str], *, decoding: Mapping[str, float]
+    ) -> dict[str, float]:
+        """Settings of decoding that fit a validation split; empty where the task has none.
+
+        Args:
+            engine: runs the model.
+            part: the validation split.
+            outputs: names of the head's outputs.
+            decoding: from :meth:`settings_of`.
+        """
 
     def judge(
         self,
@@ -134,6 +151,9 @@ def prepare(
         CheckpointError: from the tokenizer.
     """
     data = load_splits(recipe, flow.task, seed=seed)
+    if data.validation is None and flow.wants_validation(data.train):
+        # By the same seed the test split stays what it was; the validation split comes out of training.
+        data = load_splits(recipe.model_copy(update={"validation_fraction": _HELD_OUT}), flow.task, seed=seed)
     for line in data.report.remarks():
         progress.say(f"  ! {line}")
     outputs = flow.outputs_for(data.labels) if outputs is None else _knowing(outputs, flow, data.labels)

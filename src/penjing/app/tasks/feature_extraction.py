@@ -45,6 +45,11 @@ class FeatureExtractionFlow:
         del outputs
         return ()
 
+    def wants_validation(self, train: Split[PairExample]) -> bool:
+        """No."""
+        del train
+        return False
+
     def part(self, split: Split[PairExample], text: TextSettings, outputs: Sequence[str]) -> Part:
         """One sequence a text, cut to the limit; of pairs two, one after the other."""
         del outputs
@@ -66,9 +71,16 @@ class FeatureExtractionFlow:
         """Squared error of the cosine, or in-batch negatives."""
         return feature_extraction.loss(outputs, targets, lengths)
 
-    def tune(self, engine: Engine, part: Part, outputs: Sequence[str]) -> dict[str, float]:
+    def settings_of(self, train: Part) -> dict[str, float]:
+        """None."""
+        del train
+        return {}
+
+    def tune(
+        self, engine: Engine, part: Part, outputs: Sequence[str], *, decoding: Mapping[str, float]
+    ) -> dict[str, float]:
         """Nothing: a vector is what the graph gives."""
-        del engine, part, outputs
+        del engine, part, outputs, decoding
         return {}
 
     def judge(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from penjing.app.tasks.base import TaskFlow
 from penjing.app.tasks.feature_extraction import FeatureExtractionFlow
+from penjing.app.tasks.question_answering import QuestionAnsweringFlow
 from penjing.app.tasks.text_classification import TextClassificationFlow
 from penjing.app.tasks.token_classification import TokenClassificationFlow
 from penjing.core.errors import UsageError
@@ -13,6 +14,7 @@ FLOWS: dict[Task, type[TaskFlow]] = {
     Task.TEXT_CLASSIFICATION: TextClassificationFlow,
     Task.TOKEN_CLASSIFICATION: TokenClassificationFlow,
     Task.FEATURE_EXTRACTION: FeatureExtractionFlow,
+    Task.QUESTION_ANSWERING: QuestionAnsweringFlow,
 }
 
 

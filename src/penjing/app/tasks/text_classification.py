@@ -37,6 +37,11 @@ class TextClassificationFlow:
         """The outputs themselves."""
         return tuple(outputs)
 
+    def wants_validation(self, train: Split[TextExample]) -> bool:
+        """No."""
+        del train
+        return False
+
     def part(self, split: Split[TextExample], text: TextSettings, outputs: Sequence[str]) -> Part:
         """One sequence a text, cut to the limit."""
         encoder = TextEncoder(text.tokenizer, max_tokens=text.max_tokens)
@@ -49,8 +54,16 @@ class TextClassificationFlow:
         """Cross-entropy."""
         return text_classification.loss(outputs, targets, lengths)
 
-    def tune(self, engine: Engine, part: Part, outputs: Sequence[str]) -> dict[str, float]:
+    def settings_of(self, train: Part) -> dict[str, float]:
+        """None."""
+        del train
+        return {}
+
+    def tune(
+        self, engine: Engine, part: Part, outputs: Sequence[str], *, decoding: Mapping[str, float]
+    ) -> dict[str, float]:
         """The temperature at which stated confidence fits best."""
+        del decoding
         logits = np.zeros((len(part.sequences), len(outputs)), np.float32)
         for rows, found in bulk_outputs(engine, part.sequences):
             logits[rows] = found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from penjing.app.prepared import Part
 from penjing.app.tasks.base import Judgement, TextSettings
+from penjing.app.tasks.windowed import outputs_by_example
 from penjing.core.nouns import Task
 from penjing.core.progress import Progress
 from penjing.data import Split, TaggedExample
 from penjing.engines import Engine
-from penjing.engines.bulk import bulk_token_outputs
 from penjing.evaluate import Change, EntityComparison, EntityScore
 from penjing.tasks import token_classification
 from penjing.tasks.token_classification import NO_TARGET, tags_for, targets_of, word_probabilities
@@ -44,6 +44,11 @@ class TokenClassificationFlow:
         """The labels of the tags."""
         return labels_of(outputs)
 
+    def wants_validation(self, train: Split[TaggedExample]) -> bool:
+        """No."""
+        del train
+        return False
+
     def part(self, split: Split[TaggedExample], text: TextSettings, outputs: Sequence[str]) -> Part:
         """Windows of every text, with a tag for the first token of each word."""
         encoder = WindowEncoder(text.tokenizer, max_tokens=text.max_tokens, stride=text.stride)
@@ -64,9 +69,16 @@ class TokenClassificationFlow:
         """Cross-entropy over first tokens of words."""
         return token_classification.loss(outputs, targets, lengths)
 
-    def tune(self, engine: Engine, part: Part, outputs: Sequence[str]) -> dict[str, float]:
+    def settings_of(self, train: Part) -> dict[str, float]:
+        """None."""
+        del train
+        return {}
+
+    def tune(
+        self, engine: Engine, part: Part, outputs: Sequence[str], *, decoding: Mapping[str, float]
+    ) -> dict[str, float]:
         """Nothing to find."""
-        del engine, part, outputs
+        del engine, part, outputs, decoding
         return {}
 
     def judge(
@@ -85,26 +97,14 @@ class TokenClassificationFlow:
         score, number = EntityScore(labels), {label: at for at, label in enumerate(labels)}
         found: list[tuple[int, int, int, int]] = []
         with progress.stage(name, total=part.tokens) as stage:
-            for row, entities in self._answers(engine, part, outputs):
-                score.add(entities, part.split.examples[row].entities)
+            for row, logits in outputs_by_example(engine, part):
+                example = part.split.examples[row]
+                shares = word_probabilities(logits, (part.windows or ())[row], example.words)
+                entities = entities_of(tags_for(shares, outputs)[0])
+                score.add(entities, example.entities)
                 found += [(row, first, last, number[label]) for first, last, label in entities]
                 stage.advance(part.tokens_of(row))
         return Judgement(score.result(), np.array(sorted(found), np.int32).reshape(-1, 4))
-
-    def _answers(self, engine: Engine, part: Part, outputs: Sequence[str]) -> Iterator[tuple[int, list[Entity]]]:
-        """(example, entities) as their last window is answered."""
-        windows = part.windows or ()
-        owner = [(row, at) for row, own in enumerate(windows) for at in range(len(own))]
-        waiting: dict[int, dict[int, npt.NDArray[np.float32]]] = {}
-        for index, logits in bulk_token_outputs(engine, part.sequences):
-            row, at = owner[index]
-            held = waiting.setdefault(row, {})
-            held[at] = logits
-            if len(held) == len(windows[row]):
-                ordered = [held[place] for place in range(len(held))]
-                shares = word_probabilities(ordered, windows[row], part.split.examples[row].words)
-                yield row, entities_of(tags_for(shares, outputs)[0])
-                del waiting[row]
 
     def compare(self, baseline: Ints, candidate: Ints, *, part: Part, outputs: Sequence[str]) -> Change:
         """Paired by sentence."""

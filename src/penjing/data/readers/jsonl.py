@@ -1,4 +1,4 @@
-"""JSON lines, and ``.json`` files that hold an array of objects or, as is common, JSON lines."""
+"""JSON lines, and ``.json`` files that hold an array of objects, SQuAD's object or, as is common, JSON lines."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from penjing.core.errors import DataError
 from penjing.data.examples import Row
 from penjing.data.readers.decode import text_lines, whole_text
 from penjing.data.readers.options import ReadOptions
+from penjing.data.readers.squad import is_squad, squad_rows
 
 
 def read_json_lines(path: Path, options: ReadOptions) -> Iterator[Row]:
@@ -26,13 +27,32 @@ def read_json_lines(path: Path, options: ReadOptions) -> Iterator[Row]:
 
 
 def read_json(path: Path, options: ReadOptions) -> Iterator[Row]:
-    """An array of objects, read whole; anything else is taken as JSON lines."""
-    start = next((line.lstrip() for line in text_lines(path, options) if line.strip()), "")
+    """An array of objects or SQuAD's object, read whole; anything else is taken as JSON lines."""
+    start = next((line.strip() for line in text_lines(path, options) if line.strip()), "")
     if not start.startswith("["):
-        yield from read_json_lines(path, options)
+        document = _object(start, path, options)
+        yield from read_json_lines(path, options) if document is None else squad_rows(document, path)
         return
     for index, item in enumerate(_parse(whole_text(path, options), str(path))):
         yield _row(item, f"{path}[{index}]")
+
+
+def _object(start: str, path: Path, options: ReadOptions) -> Any:
+    """SQuAD's object, if the file holds that, on one line or on many; else None.
+
+    Args:
+        start: the first line: a whole object in JSON lines.
+        path: of the file.
+        options: how to read it.
+    """
+    try:
+        document = json.loads(start)
+    except (ValueError, RecursionError):
+        try:
+            document = json.loads(whole_text(path, options))
+        except (ValueError, RecursionError):
+            return None
+    return document if is_squad(document) else None
 
 
 def _parse(text: str, origin: str) -> Any:

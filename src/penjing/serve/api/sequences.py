@@ -22,6 +22,8 @@ from penjing.tokens.encode import Text
 Tensors = Mapping[str, npt.NDArray[Any]]
 Shape = tuple[int, ...]
 Ints = npt.NDArray[np.int64]
+# What the two texts of a pair are called where one is a question about the other.
+QUESTION, CONTEXT = "question", "context"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +55,26 @@ def to_inputs(tensors: Tensors) -> tuple[Inputs, Layout]:
     """Sequences in order, and how their answers are to be laid out.
 
     Args:
-        tensors: ``text`` and perhaps ``text_pair``, objects (str) of any one shape; or ``input_ids`` and
-            perhaps ``attention_mask`` and ``token_type_ids``, int64 (batch, tokens).
+        tensors: ``text`` and perhaps ``text_pair``, or ``question`` and ``context``, objects (str) of any one
+            shape; or ``input_ids`` and perhaps ``attention_mask`` and ``token_type_ids``, int64 (batch, tokens).
 
     Raises:
         InvalidRequestError: shapes differ, or the mask is not one run of ones.
     """
-    first = "text" if "text" in tensors else "input_ids"
+    first = next((name for name in ("text", QUESTION) if name in tensors), "input_ids")
     for name, tensor in tensors.items():
         if tensor.shape != tensors[first].shape:
             raise InvalidRequestError(
                 f"Tensor {name} has shape {list(tensor.shape)}, but {first} has {list(tensors[first].shape)}"
             )
-    if first == "text":
-        return _texts(tensors), Layout(tensors[first].shape)
+    if first != "input_ids":
+        return _texts(tensors[first], tensors.get("text_pair", tensors.get(CONTEXT))), Layout(tensors[first].shape)
     return _encodings(tensors)
 
 
-def _texts(tensors: Tensors) -> list[Text]:
-    texts: list[Text] = tensors["text"].ravel().tolist()
-    if "text_pair" in tensors:
-        return list(zip(map(str, texts), tensors["text_pair"].ravel().tolist(), strict=True))
-    return texts
+def _texts(first: npt.NDArray[Any], second: npt.NDArray[Any] | None) -> list[Text]:
+    texts: list[Text] = first.ravel().tolist()
+    return texts if second is None else list(zip(map(str, texts), second.ravel().tolist(), strict=True))
 
 
 def _encodings(tensors: Tensors) -> tuple[list[Encoding], Layout]:

@@ -21,7 +21,7 @@ from penjing.serve.api.open_inference.openapi import DESCRIPTION
 from penjing.serve.api.open_inference.paths import Call, parse_call
 from penjing.serve.api.open_inference.replies import check_wanted, infer_reply
 from penjing.serve.api.open_inference.repository import find
-from penjing.serve.api.open_inference.requests import LENGTH_HEADER, InferRequest, read_request
+from penjing.serve.api.open_inference.requests import LENGTH_HEADER, Datatypes, InferRequest, datatypes_of, read_request
 from penjing.serve.plane import DataPlane
 
 _ENCODINGS = ("", "identity", "gzip", "deflate")
@@ -64,9 +64,9 @@ class OpenInference:
         return errors.fault(error)
 
     async def _infer(self, call: Call, request: Request) -> Reply:
-        # An unknown model is told before anything about the body.
-        find(self._plane.models, call.model, call.ref).leave()
-        asked = await self._read(call, request)
+        version = find(self._plane.models, call.model, call.ref)
+        version.leave()  # an unknown model is told before anything about the body
+        asked = await self._read(call, request, datatypes_of(version.servable))
         deadline = request.deadline
         if asked.timeout_s is not None:
             deadline = min(deadline, request.began + asked.timeout_s)
@@ -79,11 +79,11 @@ class OpenInference:
         finally:
             version.leave()
 
-    async def _read(self, call: Call, request: Request) -> InferRequest:
+    async def _read(self, call: Call, request: Request, datatypes: Datatypes) -> InferRequest:
         if request.header(b"content-encoding").strip().lower() not in _ENCODINGS:
             raise InvalidRequestError("Unsupported compression type", expected="gzip or deflate")
         body = await request.body()
-        read = partial(read_request, body, request.header(LENGTH_HEADER), model=call.model)
+        read = partial(read_request, body, request.header(LENGTH_HEADER), model=call.model, datatypes=datatypes)
         return read() if len(body) <= LONG_BODY_BYTES else await self._plane.aside(read, deadline=request.deadline)
 
     async def _control(self, call: Call, request: Request) -> Reply:

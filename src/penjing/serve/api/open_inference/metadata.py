@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from penjing.core.version import __version__
-from penjing.serve.api.open_inference.replies import EMBEDDING, ENTITIES, LABEL, LOGITS, PROBABILITIES, SCORE
-from penjing.serve.api.open_inference.requests import DATATYPES, TEXTS
+from penjing.serve.api.open_inference.replies import EMBEDDING, LABEL, LOGITS, PROBABILITIES, SCORE, in_words
+from penjing.serve.api.open_inference.requests import datatypes_of
 from penjing.serve.models import Models
 from penjing.serve.versions import State, Version
 
@@ -100,8 +100,8 @@ def _inputs(version: Version) -> list[dict[str, Any]]:
     if version.servable.manifest.embedding:
         left_out.add("text_pair")
     return [
-        {"name": name, "datatype": datatypes[0], "shape": [-1] if name in TEXTS else [-1, -1]}
-        for name, datatypes in DATATYPES.items()
+        {"name": name, "datatype": datatypes[0], "shape": [-1] if datatypes[0] == "BYTES" else [-1, -1]}
+        for name, datatypes in datatypes_of(version.servable).items()
         if name not in left_out
     ]
 
@@ -112,7 +112,7 @@ def _outputs(version: Version) -> list[dict[str, Any]]:
     classes = len(version.servable.labels) or -1
     if version.servable.answering.reads == "tokens":
         return [
-            {"name": ENTITIES, "datatype": "BYTES", "shape": [-1]},
+            {"name": in_words(version.servable), "datatype": "BYTES", "shape": [-1]},
             {"name": LOGITS, "datatype": "FP32", "shape": [-1, -1, classes]},
         ]
     return [

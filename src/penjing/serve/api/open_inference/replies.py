@@ -2,7 +2,8 @@
 
 Of a classifier any of its four outputs may be wanted, whatever came in; where none is named, token ids give
 ``logits``, as a model exported for Triton would, and texts give all four. A tagger gives ``entities`` to
-texts, a JSON list each, and ``logits`` of every token to token ids. An embedding model gives ``embedding``.
+texts, a JSON list each, and a model that answers questions ``answers``, a JSON object each; both give
+``logits`` of every token to token ids. An embedding model gives ``embedding``.
 
 Source: Open Inference Protocol, "Inference Response JSON Object"; Triton's ``FinalizeResponse`` in
 ``src/http_server.cc`` and ``src/classification.cc``.
@@ -17,15 +18,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from penjing.core.errors import FieldError
+from penjing.core.nouns import Task
 from penjing.serve.answers import Answers, Floats
 from penjing.serve.api.http import Reply
 from penjing.serve.api.open_inference.requests import LENGTH_HEADER, InferRequest, WantedOutput
 from penjing.serve.api.open_inference.tensors import BYTES, pack_bytes
-from penjing.serve.decoding import Predictions, classify, embeddings, entities
+from penjing.serve.decoding import Predictions, classify, embeddings, entities, spans
 from penjing.serve.versions import Servable
 
 LABEL, SCORE, PROBABILITIES, LOGITS = "label", "score", "probabilities", "logits"
-ENTITIES = "entities"
+ENTITIES, ANSWERS = "entities", "answers"
 EMBEDDING = "embedding"
 OUTPUTS = (LABEL, SCORE, PROBABILITIES, LOGITS)
 _FP32 = "FP32"
@@ -56,7 +58,12 @@ def outputs_for(servable: Servable, *, is_text: bool) -> tuple[str, ...]:
         return OUTPUTS
     if servable.answering.reads == "mean":
         return (EMBEDDING,)
-    return (ENTITIES,) if is_text else (LOGITS,)
+    return (in_words(servable),) if is_text else (LOGITS,)
+
+
+def in_words(servable: Servable) -> str:
+    """The output that a model of tokens gives to texts."""
+    return ANSWERS if servable.manifest.task is Task.QUESTION_ANSWERING else ENTITIES
 
 
 def infer_reply(answers: Answers, asked: InferRequest, servable: Servable) -> Reply:
@@ -104,7 +111,8 @@ def outputs_of(answers: Answers, asked: InferRequest, servable: Servable) -> Ite
 
 def _of_tokens(answers: Answers, asked: InferRequest, servable: Servable) -> Output:
     if asked.is_text:
-        found = [json.dumps(own, ensure_ascii=False) for own in entities(answers, servable)]
+        of: Any = spans if in_words(servable) == ANSWERS else entities
+        found = [json.dumps(own, ensure_ascii=False) for own in of(answers, servable)]
         return Output(BYTES, (len(found),), found)
     logits = asked.layout.spread(answers.outputs)
     return Output(_FP32, logits.shape, logits)

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from penjing.core.errors import FieldError, InvalidRequestError, MalformedError, UnsupportedError
+from penjing.core.nouns import Task
 from penjing.serve.answers import Inputs
 from penjing.serve.api.documents import field, optional, parse_object, shown
 from penjing.serve.api.open_inference.tensors import BYTES, INTEGERS, Array, Tail, read_tensor
-from penjing.serve.api.sequences import Layout, Shape, to_inputs
+from penjing.serve.api.sequences import CONTEXT, QUESTION, Layout, Shape, to_inputs
+from penjing.serve.versions import Servable
 
 LENGTH_HEADER = b"inference-header-content-length"
 IDS = ("input_ids", "attention_mask", "token_type_ids")
-TEXTS = ("text", "text_pair")
-DATATYPES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(TEXTS, (BYTES,)),
-    **dict.fromkeys(IDS, tuple(INTEGERS)),
-}
+TEXTS, QUESTIONS = ("text", "text_pair"), (QUESTION, CONTEXT)
+_WANTED = {TEXTS: "text (and text_pair)", QUESTIONS: "question and context"}
+Datatypes = Mapping[str, tuple[str, ...]]  # of each input, those that it may have
 _RESERVED = "triton_"
 _SHARED = "shared_memory_region"
 
@@ -65,13 +65,20 @@ class InferRequest:
     timeout_s: float | None
 
 
-def read_request(body: bytes, header_length: str, *, model: str) -> InferRequest:
+def datatypes_of(servable: Servable) -> Datatypes:
+    """The inputs of a model, with the types they may have."""
+    texts = QUESTIONS if servable.manifest.task is Task.QUESTION_ANSWERING else TEXTS
+    return {**dict.fromkeys(texts, (BYTES,)), **dict.fromkeys(IDS, tuple(INTEGERS))}
+
+
+def read_request(body: bytes, header_length: str, *, model: str, datatypes: Datatypes) -> InferRequest:
     """Read a body.
 
     Args:
         body: JSON, perhaps with tensors behind it.
         header_length: the header that tells the length of the JSON; empty if none came.
         model: for messages.
+        datatypes: from :func:`datatypes_of`.
 
     Raises:
         InvalidRequestError: anything about it is wrong.
@@ -80,7 +87,7 @@ def read_request(body: bytes, header_length: str, *, model: str) -> InferRequest
     content = memoryview(body)
     length = _json_length(header_length, len(content))
     document, tail = parse_object(content[:length]), Tail(content[length:])
-    inputs, is_text, layout = _read_inputs(field(document, "inputs", list), tail, model=model)
+    inputs, is_text, layout = _read_inputs(field(document, "inputs", list), tail, model=model, datatypes=datatypes)
     if tail.left:
         raise MalformedError(f"unexpected additional input data for model '{model}'")
     parameters = optional(document, "parameters", dict) or {}
@@ -110,52 +117,58 @@ def _json_length(header: str, whole: int) -> int:
     return length
 
 
-def _read_inputs(sent: list[Any], tail: Tail, *, model: str) -> tuple[Inputs, bool, Layout]:
+def _read_inputs(sent: list[Any], tail: Tail, *, model: str, datatypes: Datatypes) -> tuple[Inputs, bool, Layout]:
     """The sequences, whether they came as text, and their layout."""
     tensors: dict[str, Array] = {}
     shapes: dict[str, Shape] = {}
     for index, one in enumerate(sent):
-        name = _name(one, where=f"inputs[{index}]")
-        check_name(name, tensors, model=model)
-        tensors[name] = read_tensor(one, tail, datatypes=DATATYPES[name], model=model)
+        name = own_name(_name(one, where=f"inputs[{index}]"), tensors, datatypes=datatypes, model=model)
+        tensors[name] = read_tensor(one, tail, datatypes=datatypes[name], model=model)
         shapes[name] = tuple(one["shape"])
-    return gather(tensors, shapes, model=model)
+    return gather(tensors, shapes, datatypes=datatypes, model=model)
 
 
-def check_name(name: str, seen: Container[str], *, model: str) -> None:
-    """Before the tensor of an input is read.
+def own_name(name: str, seen: Container[str], *, datatypes: Datatypes, model: str) -> str:
+    """The model's own name for an input; one for questions also takes them as ``text`` and ``text_pair``.
 
     Raises:
         FieldError: there is no such input, or it has come already.
     """
-    if name not in DATATYPES:
+    if QUESTION in datatypes:
+        name = dict(zip(TEXTS, QUESTIONS, strict=True)).get(name, name)
+    if name not in datatypes:
         raise FieldError(
             f"unexpected inference input '{name[:80]}' for model '{model}'",
             field="inputs",
-            expected=f"one of {', '.join(DATATYPES)}",
+            expected=f"one of {', '.join(datatypes)}",
         )
     if name in seen:
         raise FieldError(f"input '{name}' comes twice for model '{model}'", field="inputs")
+    return name
 
 
-def gather(tensors: Mapping[str, Array], shapes: Mapping[str, Shape], *, model: str) -> tuple[Inputs, bool, Layout]:
+def gather(
+    tensors: Mapping[str, Array], shapes: Mapping[str, Shape], *, datatypes: Datatypes, model: str
+) -> tuple[Inputs, bool, Layout]:
     """The sequences that input tensors hold together, whether they came as text, and their layout.
 
     Args:
         tensors: by name, in one dimension; each has as many values as its shape says.
         shapes: by name.
+        datatypes: from :func:`datatypes_of`.
         model: for messages.
 
     Raises:
         InvalidRequestError: some do not go together.
     """
-    is_text = "text" in tensors
-    leading, family = ("text", TEXTS) if is_text else ("input_ids", IDS)
+    pair = QUESTIONS if QUESTION in datatypes else TEXTS
+    is_text = pair[0] in tensors
+    leading, family = (pair[0], pair) if is_text else ("input_ids", IDS)
     if leading not in tensors or not set(tensors) <= set(family):
         raise FieldError(
             f"inputs for model '{model}' are {', '.join(tensors) or 'none'}",
             field="inputs",
-            expected="text (and text_pair), or input_ids (and attention_mask, token_type_ids)",
+            expected=f"{_WANTED[pair]}, or input_ids (and attention_mask, token_type_ids)",
         )
     _check_shapes(shapes, leading, model=model)
     if not shapes[leading][0]:
@@ -166,8 +179,8 @@ def gather(tensors: Mapping[str, Array], shapes: Mapping[str, Shape], *, model: 
 
 def _check_shapes(shapes: Mapping[str, Shape], leading: str, *, model: str) -> None:
     first = shapes[leading]
-    fits = len(first) == 1 or (len(first) == 2 and first[1] == 1) if leading == "text" else len(first) == 2
-    wanted = "[-1] or [-1,1]" if leading == "text" else "[-1,-1]"
+    fits = len(first) == 2 if leading in IDS else len(first) == 1 or (len(first) == 2 and first[1] == 1)
+    wanted = "[-1,-1]" if leading in IDS else "[-1] or [-1,1]"
     if not fits or (first[0] and not math.prod(first)):
         raise FieldError(
             f"unexpected shape for input '{leading}' for model '{model}'. Expected {wanted}, got {_printed(first)}",

@@ -7,7 +7,7 @@ Source: huggingface/text-embeddings-inference, ``router/src/http/server.rs``, ``
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,21 +20,27 @@ from penjing.serve.api.tei.bodies import read_predict, read_tokenize
 from penjing.serve.api.tei.call import Call
 from penjing.serve.api.tei.embeddings import embed, embed_all, embed_sparse, similarity
 from penjing.serve.api.tei.models import is_classifier
-from penjing.serve.decoding import classify, entities
+from penjing.serve.decoding import classify, entities, spans
+from penjing.serve.versions import Servable
 from penjing.tokens.encode import Spelling
+
+_IN_WORDS: dict[Task, Callable[[Answers, Servable], Sequence[Any]]] = {
+    Task.TOKEN_CLASSIFICATION: entities,
+    Task.QUESTION_ANSWERING: spans,
+}
 
 
 async def predict(call: Call) -> Reply:
-    """Labels with their scores; of a tagger, which TEI refuses, the entities of each text."""
+    """Labels with their scores; of models that TEI refuses, the entities of each text or the answer to each pair."""
     body = read_predict(call.document)
-    is_tagger = call.version.servable.manifest.task is Task.TOKEN_CLASSIFICATION
-    if not is_tagger and not is_classifier(call.version.servable):
+    in_words = _IN_WORDS.get(call.version.servable.manifest.task)
+    answers_pairs = in_words is spans and not any(isinstance(text, str) for text in body.texts)
+    if in_words is not entities and not answers_pairs and not is_classifier(call.version.servable):
         raise UnsupportedError("Model is not a classifier model")
     answers = await call.ask(body.texts, truncate=body.truncate)
-    if is_tagger:
-        ranked: list[Any] = entities(answers, call.version.servable)
-    else:
-        ranked = _ranked(answers, raw_scores=body.raw_scores)
+    ranked: Sequence[Any] = (
+        in_words(answers, call.version.servable) if in_words else _ranked(answers, raw_scores=body.raw_scores)
+    )
     headers = call.cost_headers(answers, body.texts)
     return json_reply(200, ranked if body.is_batch else ranked[0], headers=headers)
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from penjing.core.errors import InvalidRequestError
+from penjing.serve.api.sequences import QUESTION
 from penjing.serve.api.tensorflow_serving.parsing import shown
 from penjing.serve.api.tensorflow_serving.signatures import DEFAULT, TEXT, Signature
 from penjing.serve.api.tensorflow_serving.tensors import Tensor, dense, is_b64
@@ -77,7 +78,9 @@ def _holds_text(document: Mapping[str, Any]) -> bool:
     value = document.get("instances", document.get("inputs"))
     while isinstance(value, list) and value:
         value = value[0]
-    return isinstance(value, str) or (isinstance(value, dict) and ("text" in value or is_b64(value)))
+    return isinstance(value, str) or (
+        isinstance(value, dict) and ("text" in value or QUESTION in value or is_b64(value))
+    )
 
 
 def _is_row_object(value: Any) -> bool:
@@ -112,7 +115,7 @@ def _add_cell(columns: dict[str, list[Tensor]], signature: Signature, *, name: s
     if spec is None:
         raise InvalidRequestError(f"JSON object: does not have named input: {name}")
     cell = dense(value, spec)
-    cells = columns.setdefault(name, [])
+    cells = columns.setdefault(spec.name, [])
     if cells and cells[0].size != cell.size:
         raise InvalidRequestError(f"Expecting tensor size: {cells[0].size} but got: {cell.size}")
     if cells and cells[0].shape != cell.shape:
@@ -139,9 +142,10 @@ def _read_columns(value: Any, signature: Signature) -> Tensors:
             raise InvalidRequestError(f"inputs is a plain value/list, but expecting an object {_PER_TENSORINFO}")
         return {spec.name: dense(value, spec)}
     tensors = {}
+    came = {spec.name: content for name, content in value.items() if (spec := signature.input(name))}
     for spec in signature.inputs:
-        if spec.name in value:
-            tensors[spec.name] = dense(value[spec.name], spec)
+        if spec.name in came:
+            tensors[spec.name] = dense(came[spec.name], spec)
         elif spec.required:
             raise InvalidRequestError(f"Missing named input: {spec.name} in 'inputs' object.")
     return tensors

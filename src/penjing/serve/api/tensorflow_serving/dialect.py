@@ -6,6 +6,8 @@ What Penjing adds, all of it where TensorFlow Serving answers with an error:
 - one row may itself be a batch (a list of lists of ids): its prediction is then a list;
 - for token classification, ``text`` gives a list of entities a text, objects with ``label``, ``text``, ``start``,
   ``end`` and ``score``; for feature extraction, ``embedding``;
+- for question answering, ``text`` takes ``question`` and ``context`` (or ``text`` and ``text_pair``) and gives
+  ``answer``, ``start``, ``end``, ``score`` and ``no_answer``;
 - raw text: with no ``signature_name``, strings or objects with ``text`` go to the signature ``text``
   (``text``, optionally ``text_pair`` → ``label``, ``score``, ``probabilities``), and to ``classify``;
 - without the strict prefix, ``GET /v1/models`` lists the models, and ``GET /v1/models/<m>`` carries

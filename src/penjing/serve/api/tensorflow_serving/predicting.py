@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from penjing.core.errors import InvalidRequestError, ModelNotFoundError, NotReadyError
 from penjing.core.nouns import Task
 from penjing.serve.answers import Answers
-from penjing.serve.api.sequences import Layout
+from penjing.serve.api.sequences import Layout, Shape
 from penjing.serve.api.tensorflow_serving.paths import Call
 from penjing.serve.api.tensorflow_serving.printing import Tensor
 from penjing.serve.api.tensorflow_serving.signatures import DEFAULT, EMBEDDING, TEXT, Signature
-from penjing.serve.decoding import classify, embeddings, entities
+from penjing.serve.decoding import classify, embeddings, entities, spans
 from penjing.serve.models import Models
 from penjing.serve.versions import Servable, Version
 
@@ -65,7 +66,7 @@ def output_tensors(answers: Answers, servable: Servable, signature: Signature, *
         layout: of the request's sequences.
 
     Returns:
-        float32, or object (of str).
+        float32, int64, or object (of str).
     """
     shape = layout.shape
     if servable.manifest.task is Task.FEATURE_EXTRACTION:
@@ -78,9 +79,18 @@ def output_tensors(answers: Answers, servable: Servable, signature: Signature, *
     if servable.manifest.task is Task.TOKEN_CLASSIFICATION:
         found = [json.dumps(own, ensure_ascii=False) for own in entities(answers, servable)]
         return {"entities": np.array(found, object).reshape(shape)}
+    if servable.manifest.task is Task.QUESTION_ANSWERING:
+        return _answer_tensors(spans(answers, servable), shape)
     predicted = classify(answers)
     return {
         "label": np.array(predicted.labels, object).reshape(shape),
         "score": predicted.scores.reshape(shape),
         "probabilities": predicted.probabilities.reshape(*shape, len(predicted.classes)),
     }
+
+
+def _answer_tensors(found: list[dict[str, Any]], shape: Shape) -> dict[str, Tensor]:
+    types: dict[str, type] = {
+        "answer": object, "start": np.int64, "end": np.int64, "score": np.float32, "no_answer": np.float32,
+    }  # fmt: skip
+    return {name: np.array([one[name] for one in found], kind).reshape(shape) for name, kind in types.items()}

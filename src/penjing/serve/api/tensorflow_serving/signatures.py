@@ -1,7 +1,8 @@
 """The signatures that a model offers in TensorFlow Serving's words.
 
 ``serving_default`` takes token ids and gives logits, as the model's SavedModel would, or embeddings. ``text``,
-``classify`` and ``regress`` are Penjing's: they take raw text.
+``classify`` and ``regress`` are Penjing's: they take raw text; of a model that answers questions, ``text``
+takes ``question`` and ``context``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from penjing.core.nouns import Task
+from penjing.serve.api.sequences import CONTEXT, QUESTION
 from penjing.serve.versions import Servable
 
 DEFAULT = "serving_default"
@@ -43,6 +45,7 @@ class Signature:
     Attributes:
         plain: the input that an unnamed value stands for; None where inputs must be named.
         method: last part of TensorFlow's method name.
+        also: other names that requests may call inputs by → their own.
     """
 
     name: str
@@ -50,10 +53,12 @@ class Signature:
     outputs: tuple[TensorSpec, ...]
     plain: str | None = None
     method: Literal["predict", "classify", "regress"] = "predict"
+    also: tuple[tuple[str, str], ...] = ()
 
     def input(self, name: str) -> TensorSpec | None:
-        """An input by name."""
-        return next((spec for spec in self.inputs if spec.name == name), None)
+        """An input by a name that requests may call it by."""
+        own = dict(self.also).get(name, name)
+        return next((spec for spec in self.inputs if spec.name == own), None)
 
 
 def signatures_of(servable: Servable) -> dict[str, Signature]:
@@ -71,12 +76,14 @@ def _signatures(outputs: int, task: Task, *, takes_type_ids: bool) -> dict[str, 
         vector = TensorSpec(EMBEDDING, "float", (-1, outputs))
         embedding = (_default(vector, takes_type_ids=takes_type_ids), _of_text(vector))
         return {signature.name: signature for signature in embedding}
-    by_token = task is Task.TOKEN_CLASSIFICATION
+    by_token = task in (Task.TOKEN_CLASSIFICATION, Task.QUESTION_ANSWERING)
     logits = TensorSpec("logits", "float", (-1, -1, outputs) if by_token else (-1, outputs))
     offered = [_default(logits, takes_type_ids=takes_type_ids)]
     if task is Task.TEXT_CLASSIFICATION:
         offered.append(_text(outputs))
         offered.append(_on_examples("regress") if outputs == 1 else _on_examples("classify"))
+    elif task is Task.QUESTION_ANSWERING:
+        offered.append(_question())
     elif by_token:  # the entities of a text are a JSON list; over REST, a list of objects
         offered.append(_of_text(TensorSpec("entities", "string", (-1,))))
     return {signature.name: signature for signature in offered}
@@ -105,6 +112,21 @@ def _text(outputs: int) -> Signature:
 
 def _of_text(output: TensorSpec) -> Signature:
     return Signature(TEXT, (TensorSpec("text", "string", (-1,)),), (output,), plain="text")
+
+
+def _question() -> Signature:
+    return Signature(
+        TEXT,
+        (TensorSpec(QUESTION, "string", (-1,)), TensorSpec(CONTEXT, "string", (-1,))),
+        (
+            TensorSpec("answer", "string", (-1,)),
+            TensorSpec("start", "int64", (-1,)),
+            TensorSpec("end", "int64", (-1,)),
+            TensorSpec("score", "float", (-1,)),
+            TensorSpec("no_answer", "float", (-1,)),
+        ),
+        also=(("text", QUESTION), ("text_pair", CONTEXT)),
+    )
 
 
 def _on_examples(method: Literal["classify", "regress"]) -> Signature:

@@ -10,7 +10,7 @@ Source: Open Inference Protocol, "GRPC"; triton-inference-server/server, ``src/g
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,12 @@ import numpy as np
 from penjing.core.errors import FieldError, UnsupportedError
 from penjing.serve.answers import Inputs
 from penjing.serve.api.open_inference.requests import (
-    DATATYPES,
+    Datatypes,
     InferRequest,
     WantedOutput,
-    check_name,
     check_reserved,
     gather,
+    own_name,
 )
 from penjing.serve.api.open_inference.tensors import BYTES, Array, from_bytes
 from penjing.serve.api.sequences import Layout, Shape
@@ -33,15 +33,19 @@ _SHARED = "shared_memory_region"
 _MAX_RANK = 8
 
 
-def read_request(sent: Any) -> InferRequest:
+def read_request(sent: Any, datatypes: Datatypes) -> InferRequest:
     """Read a ``ModelInferRequest``.
+
+    Args:
+        sent: the message.
+        datatypes: of the model, from :func:`penjing.serve.api.open_inference.requests.datatypes_of`.
 
     Raises:
         InvalidRequestError: anything about it is wrong.
         UnsupportedError: it wants something of Triton's that Penjing has not.
     """
     check_reserved(sent.parameters)
-    inputs, is_text, layout = _read_inputs(sent)
+    inputs, is_text, layout = _read_inputs(sent, datatypes)
     timeout_us = parameter(sent.parameters, "timeout", int, where="parameters") or 0
     return InferRequest(
         inputs,
@@ -69,7 +73,7 @@ def parameter(parameters: Mapping[str, Any], name: str, kind: type[int] | type[b
     return value
 
 
-def _read_inputs(sent: Any) -> tuple[Inputs, bool, Layout]:
+def _read_inputs(sent: Any, datatypes: Datatypes) -> tuple[Inputs, bool, Layout]:
     model, raws = sent.model_name, sent.raw_input_contents
     if raws and len(raws) != len(sent.inputs):
         raise FieldError(
@@ -79,21 +83,21 @@ def _read_inputs(sent: Any) -> tuple[Inputs, bool, Layout]:
     tensors: dict[str, Array] = {}
     shapes: dict[str, Shape] = {}
     for index, one in enumerate(sent.inputs):
-        check_name(one.name, tensors, model=model)
-        shapes[one.name] = _shape(one, model=model)
+        name = own_name(one.name, tensors, datatypes=datatypes, model=model)
+        shapes[name] = _shape(one, datatypes[name], model=model)
         raw = raws[index] if raws else None
-        tensors[one.name] = _values(one, shapes[one.name], raw, model=model)
-    return gather(tensors, shapes, model=model)
+        tensors[name] = _values(one, shapes[name], raw, model=model)
+    return gather(tensors, shapes, datatypes=datatypes, model=model)
 
 
-def _shape(sent: Any, *, model: str) -> Shape:
+def _shape(sent: Any, datatypes: Sequence[str], *, model: str) -> Shape:
     if _SHARED in sent.parameters:
         raise UnsupportedError(f"input '{sent.name}' lies in shared memory", do="Send its data in the request.")
-    if sent.datatype not in DATATYPES[sent.name]:
+    if sent.datatype not in datatypes:
         raise FieldError(
             f"unexpected datatype {sent.datatype[:40]} for inference input '{sent.name}' of model '{model}'",
             field=sent.name,
-            expected=" or ".join(DATATYPES[sent.name]),
+            expected=" or ".join(datatypes),
         )
     shape = tuple(sent.shape[: _MAX_RANK + 1])
     if len(shape) > _MAX_RANK or any(size < 0 for size in shape):

@@ -19,7 +19,7 @@ from penjing.serve.api.open_inference import metadata, repository
 from penjing.serve.api.open_inference.errors import message_of
 from penjing.serve.api.open_inference.paths import parse_ref
 from penjing.serve.api.open_inference.replies import check_wanted, outputs_of
-from penjing.serve.api.open_inference.requests import InferRequest
+from penjing.serve.api.open_inference.requests import InferRequest, datatypes_of
 from penjing.serve.grpc.calls import Answer, Call
 from penjing.serve.grpc.messages import filled, message
 from penjing.serve.grpc.open_inference.requests import read_request
@@ -97,9 +97,9 @@ class OpenInference:
 
     async def _infer(self, request: Any, call: Call) -> Any:
         call.model, call.api = request.model_name, "Infer"
-        with self._found(request.model_name, request.model_version):
-            pass  # an unknown model is told before anything about the inputs
-        asked = await call.off_loop(partial(read_request, request))
+        with self._found(request.model_name, request.model_version) as version:
+            datatypes = datatypes_of(version.servable)  # an unknown model is told before anything about the inputs
+        asked = await call.off_loop(partial(read_request, request, datatypes))
         if asked.timeout_s is not None:
             call.shorten(asked.timeout_s)
         with self._found(request.model_name, request.model_version) as version:

@@ -11,7 +11,7 @@ from typing import Any
 
 from penjing.core.errors import InvalidRequestError, PreconditionError
 from penjing.serve.answers import Inputs
-from penjing.serve.api.sequences import Layout, to_inputs
+from penjing.serve.api.sequences import QUESTION, Layout, to_inputs
 from penjing.serve.api.tensorflow_serving.predicting import check_method
 from penjing.serve.api.tensorflow_serving.signatures import DEFAULT, TEXT, Signature
 from penjing.serve.grpc.tensorflow_serving.tensors import Tensor, read_tensor, write_tensor
@@ -24,7 +24,7 @@ def choose(request: Any, signatures: Mapping[str, Signature]) -> Signature:
         PreconditionError: there is none of that name.
         InvalidRequestError: it is not one to predict by.
     """
-    holds_text = TEXT in request.inputs and TEXT in signatures
+    holds_text = (TEXT in request.inputs or QUESTION in request.inputs) and TEXT in signatures
     name = request.model_spec.signature_name or (TEXT if holds_text else DEFAULT)
     if name not in signatures:
         raise PreconditionError(f'Serving signature key "{name}" not found.')
@@ -43,12 +43,13 @@ def read_inputs(request: Any, signature: Signature, *, max_values: int) -> tuple
     Raises:
         InvalidRequestError: anything about the inputs, or about the names of the wanted outputs, is wrong.
     """
-    _check_names(request.inputs, signature)
+    sent = _by_own_names(request.inputs, signature)
+    _check_names(sent, signature)
     by_name = sorted(signature.inputs, key=lambda spec: spec.name)
     tensors = {
-        spec.name: read_tensor(request.inputs[spec.name], spec, place=place, max_values=max_values)
+        spec.name: read_tensor(sent[spec.name], spec, place=place, max_values=max_values)
         for place, spec in enumerate(by_name)
-        if spec.name in request.inputs
+        if spec.name in sent
     }
     _check_filter(request.output_filter, {spec.name for spec in signature.outputs})
     return to_inputs(tensors)
@@ -64,6 +65,12 @@ def write_outputs(response: Any, tensors: Mapping[str, Tensor], *, only: Iterabl
     """
     for name in set(only) or set(tensors):
         write_tensor(response.outputs[name], tensors[name])
+
+
+def _by_own_names(sent: Mapping[str, Any], signature: Signature) -> Mapping[str, Any]:
+    """Inputs by the signature's names for them; as they came, where two would have the same."""
+    named = {spec.name if (spec := signature.input(name)) else name: value for name, value in sent.items()}
+    return named if len(named) == len(sent) else sent
 
 
 def _check_names(sent: Mapping[str, Any], signature: Signature) -> None:

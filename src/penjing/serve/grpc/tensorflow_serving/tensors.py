@@ -66,7 +66,7 @@ def write_tensor(proto: Any, tensor: Tensor) -> None:
 
     Args:
         proto: an empty one.
-        tensor: float32, or object (of str).
+        tensor: float32, int64, or object (of str).
     """
     for size in tensor.shape:
         proto.tensor_shape.dim.add(size=size)
@@ -74,6 +74,9 @@ def write_tensor(proto: Any, tensor: Tensor) -> None:
         proto.dtype = _dtype_number("DT_FLOAT")
         content = tensor.astype("<f4").tobytes()
         proto.MergeFromString(_FLOAT_VAL + _varint(len(content)) + content)
+    elif tensor.dtype == np.int64:
+        proto.dtype = _dtype_number("DT_INT64")
+        proto.int64_val.extend(tensor.ravel().tolist())
     else:
         proto.dtype = _dtype_number("DT_STRING")
         proto.string_val.extend(text.encode("utf-8", "replace") for text in tensor.ravel().tolist())
