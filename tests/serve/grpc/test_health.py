@@ -37,6 +37,13 @@ def check(client, service=""):
     return stub(client).Check(health_pb2.HealthCheckRequest(service=service), timeout=5).status
 
 
+def until(condition):
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.01)
+
+
 class Watched:
     """The states that a watcher was told, as they came."""
 
@@ -69,6 +76,7 @@ def test_not_serving_until_warm(store):
     engine.gate.clear()
     told = {"open_with": opens(engine), "ready_within_s": None, "grpc_port": 0}
     with serving(store, **told) as server, connected(server) as client:
+        until(server.plane.models.names)  # before the first look at the store, no model is known
         watched = Watched(client), Watched(client, "m"), Watched(client, "x")
         for one, state in zip(watched, (NOT_SERVING, NOT_SERVING, UNKNOWN), strict=True):
             one.until(state)
@@ -90,10 +98,7 @@ def test_unknown_services(store):
         watched = Watched(client, "late")
         watched.until(UNKNOWN)
         publish(store, "late")
-        end = time.monotonic() + 10
-        while watched.told[-1] != SERVING:
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        until(lambda: watched.told[-1] == SERVING)
         watched.end()
 
 
@@ -116,10 +121,8 @@ def test_a_server_that_stops_is_not_serving_before_it_is_gone(store):
 def test_a_broken_model_is_told_apart(store):
     publish(store, "broken", engine=b"broken")
     with serving(store, ready_within_s=None, grpc_port=0) as server, connected(server) as client:
-        end = time.monotonic() + 10
-        while check(client, "m") != SERVING:
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        until(server.plane.models.names)
+        until(lambda: check(client, "m") == SERVING)
         assert (check(client, "broken"), check(client)) == (NOT_SERVING, NOT_SERVING)
 
 
