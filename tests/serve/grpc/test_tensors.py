@@ -124,6 +124,10 @@ def test_outputs_read_back(shape, data):
     assert proto.dtype == 1
     assert [dim.size for dim in proto.tensor_shape.dim] == shape
     np.testing.assert_array_equal(np.array(proto.float_val, np.float32), np.array(floats, np.float32))
+    places = data.draw(st.lists(int64s, min_size=count, max_size=count))
+    proto = message("tensorflow.TensorProto")()
+    write_tensor(proto, np.array(places, np.int64).reshape(shape))
+    assert read(proto).tolist() == np.array(places, np.int64).reshape(shape).tolist()
     names = data.draw(st.lists(texts, min_size=count, max_size=count))
     proto = message("tensorflow.TensorProto")()
     write_tensor(proto, np.array(names, object).reshape(shape))
