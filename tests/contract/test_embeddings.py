@@ -16,6 +16,7 @@ from contract.embedding_cases import CASES, W1, unit
 from penjing.core.nouns import Embedding
 from penjing.serve.api.mounts import all_mounts
 from penjing.serve.api.openapi import document
+from penjing.serve.api.vectors import as_numbers
 from penjing.serve.recipe import ServeRecipe
 from penjing.store.store import Store
 from serve.doubles import publish, serving
@@ -60,6 +61,15 @@ def test_base64_is_of_little_endian_floats(server):
     answer = post(server, "/v1/embeddings", {"model": "e", "input": "w1", "encoding_format": "base64"})
     given = np.frombuffer(base64.b64decode(answer.json["data"][0]["embedding"]), "<f4")
     np.testing.assert_allclose(given, unit(W1), rtol=1e-6)
+
+
+@given(
+    st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=8),
+    st.booleans(),
+)
+def test_numbers_give_every_float_back(numbers, is_matrix):
+    vectors = np.array([numbers] * 2 if is_matrix else numbers, np.float32)
+    np.testing.assert_array_equal(np.array(json.loads(as_numbers(vectors)), np.float32), vectors)
 
 
 def test_info_and_cost(server):

@@ -6,7 +6,6 @@ Ids are the model's own, special ones included, and are run as they come.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -57,8 +56,10 @@ def _form_error(sent: Any, where: str) -> FieldError:
 
 
 def as_numbers(vector: Floats) -> str:
-    """A vector as a list of numbers."""
-    return json.dumps(vector.tolist(), separators=(",", ":"))
+    """A vector as a list of numbers, or a matrix as a list of lists; nine digits give every float32 back."""
+    if vector.ndim > 1:
+        return f"[{','.join(map(as_numbers, vector))}]"
+    return f"[{','.join([str(one) if one.is_integer() else f'{one:.9g}' for one in vector.tolist()])}]"
 
 
 def as_base64(vector: Floats) -> str:
