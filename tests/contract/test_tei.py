@@ -103,6 +103,34 @@ def test_one_label_has_the_sigmoid_for_its_score(tmp_path):
         assert "reranker" in get(server, "/info").json["model_type"]
 
 
+def test_rerank_by_a_model_with_one_label(tmp_path):
+    store = Store(tmp_path)
+    publish(store, labels=("relevant",))
+    with serving(store) as server:
+
+        def rerank(**sent):
+            return send(server, Case("", "", "POST", "/rerank", {"query": "w1", "texts": ["w2", "w4", "w3"]} | sent))
+
+        half = (2 + 7 + 3 + 3) / 2  # of the ids around the text's own
+        raw = [(1, half + 5), (2, half + 4.5), (0, half + 4)]
+        assert rerank(raw_scores=True).json == [{"index": at, "score": score} for at, score in raw]
+        told = rerank(return_text=True)
+        assert [one["text"] for one in told.json] == ["w4", "w3", "w2"]
+        assert [one["score"] for one in told.json] == pytest.approx([1 / (1 + np.exp(-score)) for _, score in raw])
+        assert int(told.headers["x-compute-tokens"]) == 15
+        assert rerank(texts=["w1 " * 40], truncate=False).status == 413
+        for wrong, said in (
+            ({"texts": ["w1", 3]}, "texts holds 3"),
+            ({"query": 3}, "query"),
+            ({"texts": "w1"}, "texts"),
+        ):
+            answer = rerank(**wrong)
+            assert (answer.status, answer.json["error_type"]) == (422, "Validation")
+            assert said in answer.json["error"]
+        bare = send(server, Case("", "", "POST", "/rerank", {"texts": ["w1"]}))
+        assert "query is absent" in bare.json["error"]
+
+
 def test_before_the_model_is_ready(tmp_path):
     engine = FakeEngine()
     engine.gate.clear()  # warm-up does not end

@@ -70,6 +70,11 @@ def check_dimensions(servable: Servable, dimensions: int | None) -> None:
         raise FieldError(f"dimensions is {dimensions}", field="dimensions", expected=f"1 to {size}")
 
 
+def sigmoid(logits: Floats) -> Floats:
+    """Probabilities of a head with one output, float32, of the same shape."""
+    return (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
+
+
 def entities(answers: Answers, servable: Servable) -> list[list[dict[str, Any]]]:
     """The entities of each text, as plain data.
 

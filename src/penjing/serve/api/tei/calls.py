@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from penjing.core.errors import EmptyError, UnsupportedError
+from penjing.core.errors import UnsupportedError
 from penjing.core.nouns import Task
 from penjing.serve.answers import Answers, Floats
 from penjing.serve.api.http import Reply, json_reply
@@ -20,7 +20,8 @@ from penjing.serve.api.tei.bodies import read_predict, read_tokenize
 from penjing.serve.api.tei.call import Call
 from penjing.serve.api.tei.embeddings import embed, embed_all, embed_sparse, similarity
 from penjing.serve.api.tei.models import is_classifier
-from penjing.serve.decoding import classify, entities, spans
+from penjing.serve.api.tei.reranking import rerank
+from penjing.serve.decoding import classify, entities, sigmoid, spans
 from penjing.serve.versions import Servable
 from penjing.tokens.encode import Spelling
 
@@ -53,13 +54,6 @@ async def tokenize(call: Call) -> Reply:
     return json_reply(200, [_tokens(text, one) for text, one in zip(body.texts, spelled, strict=True)])
 
 
-async def rerank(call: Call) -> Reply:
-    """Texts by their fitness to a query: for a model that TEI calls a re-ranker."""
-    if not call.document.get("texts"):
-        raise EmptyError("`texts` cannot be empty")
-    raise UnsupportedError("model is not a re-ranker model")
-
-
 CALLS: dict[str, Callable[[Call], Awaitable[Reply]]] = {
     "/predict": predict,
     "/tokenize": tokenize,
@@ -81,7 +75,7 @@ def _ranked(answers: Answers, *, raw_scores: bool) -> list[list[dict[str, Any]]]
 
 
 def _probabilities(logits: Floats, softmax: Floats) -> Floats:
-    return softmax if logits.shape[1] != 1 else (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
+    return softmax if logits.shape[1] != 1 else sigmoid(logits)
 
 
 def _tokens(text: str, spelled: Spelling) -> list[dict[str, Any]]:

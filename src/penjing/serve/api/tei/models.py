@@ -79,6 +79,11 @@ def is_classifier(servable: Servable) -> bool:
     return servable.manifest.task is Task.TEXT_CLASSIFICATION
 
 
+def is_reranker(servable: Servable) -> bool:
+    """Whether TEI would call the model a re-ranker."""
+    return is_classifier(servable) and len(servable.labels) == 1
+
+
 def _model_type(servable: Servable) -> dict[str, Any]:
     """What kind it is. TEI knows no tagger; one is a classifier here, of tokens."""
     if embedding := servable.manifest.embedding:

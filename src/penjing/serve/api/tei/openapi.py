@@ -31,6 +31,7 @@ _SCHEMAS: dict[str, Schema] = {
             "raw_scores": TRUTH,
         },
     ),
+    "Rank": record({"index": WHOLE, "score": NUMBER}, {"text": TEXT}),
     "Ranked": array(record({"score": NUMBER, "label": TEXT})),
     "Info": record(
         {
@@ -60,9 +61,13 @@ _SIMILAR: Schema = record(
     {"inputs": record({"source_sentence": TEXT, "sentences": array(TEXT, at_least=1)})},
     {"parameters": record({}, _CUTTING)},
 )
+_RERANK: Schema = record(
+    {"query": TEXT, "texts": array(TEXT, at_least=1)}, _CUTTING | {"raw_scores": TRUTH, "return_text": TRUTH}
+)
 _WET = {"source_sentence": "rain", "sentences": ["a wet day"]}
 _OTHER_KIND: tuple[tuple[str, str, Schema, Schema, object], ...] = (
-    ("/rerank", "Texts by their fitness to a query.", ANY, {"type": "object"}, {"query": "rain", "texts": ["wet"]}),
+    ("/rerank", "Texts by their fitness to a query.", array(ref("Rank")), _RERANK,
+     {"query": "rain", "texts": ["wet"]}),
     ("/embed", "Embeddings of texts.", _VECTORS, _EMBED, {"inputs": "rain"}),
     ("/embed_all", "Embeddings of every token.", array(_VECTORS), record({"inputs": _INPUTS}, _CUTTING),
      {"inputs": "rain"}),
