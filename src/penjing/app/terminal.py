@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
@@ -14,7 +14,7 @@ from rich.table import Table
 
 from penjing.core.nouns import Measurement
 from penjing.core.progress import Stage
-from penjing.evaluate import Change, EmbeddingChange, Quality, SystemRow
+from penjing.evaluate import COSINE, Change, EmbeddingChange, Quality, SystemRow
 
 _PLAIN_EVERY_S = 15.0
 _PLAIN_WIDTH = 120
@@ -102,10 +102,17 @@ def score(figure: Measurement | None, metric: str) -> str:
     return percent(figure) if figure is None or metric in _SHARES else number(figure)
 
 
+def headline(metrics: Mapping[str, Measurement]) -> str:
+    """The measure of quality that a version goes by, without its interval; a dash where it has none."""
+    metric = next((name for name in _HEADLINES if name in metrics), None)
+    return "—" if metric is None else f"{score(metrics[metric], metric).split(' ')[0]} {metric}"
+
+
 def change_line(changed: Change) -> str:
     """What int8 changed, in a sentence."""
     ((metric, difference),) = changed.differences.items()
-    lost = f"On {changed.n:,} test texts int8 changes {metric} by {score(difference, metric)}"
+    asked = "pairs" if isinstance(changed, EmbeddingChange) and changed.metric != COSINE else "texts"
+    lost = f"On {changed.n:,} test {asked} int8 changes {metric} by {score(difference, metric)}"
     if isinstance(changed, EmbeddingChange):
         return f"{lost}; the mean cosine of its vectors and those of fp32 is {number(changed.agreement)}."
     return f"{lost} and agrees on {percent(changed.agreement)}."
@@ -123,6 +130,7 @@ _SHARES = {
     "sentence_accuracy": "sentence accuracy", "expected_calibration_error": "calibration error (ECE)",
     "recall_at_1": "recall at 1",
 }  # fmt: skip
+_HEADLINES = ("accuracy", "f1", "spearman", "mrr")
 _NUMBERS = {"spearman": "Spearman's ρ", "mrr": "mean reciprocal rank"}
 
 
@@ -139,7 +147,8 @@ def quality_table(result: Quality, *, title: str) -> Table:
             table.add_row(name, number(result.metrics[key]))
     if "nll" in result.metrics:
         table.add_row("negative log-likelihood", plain(result.metrics["nll"], 3))
-    table.add_row({"embeddings": "pairs", "answers": "questions"}.get(result.kind, "texts"), f"{result.n:,}")
+    counted = {"embeddings": "pairs" if result.metrics else "texts", "answers": "questions"}
+    table.add_row(counted.get(result.kind, "texts"), f"{result.n:,}")
     return table
 
 

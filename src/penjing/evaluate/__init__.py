@@ -16,7 +16,7 @@ from penjing.evaluate.content import (
     TrainPoint,
     ValidationPoint,
 )
-from penjing.evaluate.embeddings import EmbeddingChange, EmbeddingResult, PairScorer
+from penjing.evaluate.embeddings import COSINE, EmbeddingChange, EmbeddingResult, PairScorer
 from penjing.evaluate.entities import EntityChange, EntityComparison, EntityResult, EntityScore
 from penjing.evaluate.gate import Gate, GateRule, Reason, Verdict
 from penjing.evaluate.paired import ClassChange, PairedComparison, PairedResult
@@ -24,6 +24,7 @@ from penjing.evaluate.report import render_report, write_report
 from penjing.evaluate.speed import Round, ratio_over_rounds, summarise_latencies, summarise_rounds
 
 __all__ = [
+    "COSINE",
     "AnswerChange",
     "AnswerComparison",
     "AnswerResult",

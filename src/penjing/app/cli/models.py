@@ -60,17 +60,17 @@ def _table(listed: list[Listed]) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from penjing.app.terminal import percent, plain
+    from penjing.app.terminal import headline, plain
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("version", "engine", "accuracy", "MB", "p50 ms", "requests/s", "aliases", "made"):
-        is_number = column in ("accuracy", "MB", "p50 ms", "requests/s")
+    for column in ("version", "engine", "quality", "MB", "p50 ms", "requests/s", "aliases", "made"):
+        is_number = column in ("quality", "MB", "p50 ms", "requests/s")
         table.add_column(column, justify="right" if is_number else "left", no_wrap=column != "aliases")
     for one in listed:
         manifest = one.bundle.manifest
         engine = f"{manifest.engine.name} {manifest.engine.precision}" if manifest.engine else "—"
         table.add_row(
-            one.bundle.reference, engine, percent(manifest.metrics.get("accuracy")).split(" ")[0],
+            one.bundle.reference, engine, headline(manifest.metrics),
             f"{manifest.engine_bytes / 1e6:.0f}", plain(manifest.speed.get("p50_ms")),
             plain(manifest.speed.get("requests_per_s"), 0), ", ".join(one.aliases), f"{manifest.created:%Y-%m-%d}",
         )  # fmt: skip
