@@ -62,6 +62,7 @@ def test_codes_are_stable():
         "GateRefusal": "gate",
         "InvalidRequestError": "invalid-request",
         "MalformedError": "malformed",
+        "PreconditionError": "precondition",
         "ModelNotFoundError": "model-not-found",
         "NotFoundError": "store-not-found",
         "NotReadyError": "not-ready",
