@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from penjing.serve.batching import Packing, cut_to_pieces, run_pieces
 from penjing.serve.queue import Permit
 from penjing.serve.work import Work
+from penjing.tokens import Encoding
 from serve.doubles import POISON, FakeEngine, halves, ids
 
 
@@ -45,6 +46,31 @@ def test_outcomes_are_in_the_callers_order(work, sizes):
         np.testing.assert_array_equal(outcome.outputs, wanted)
 
 
+@given(places=st.lists(st.integers(0, 4), min_size=1, max_size=20), data=st.data())
+def test_a_sequence_that_comes_again_is_computed_once(work, places, data):
+    known = [ids(*range(6, 7 + number)) for number in range(5)]
+    sizes = data.draw(st.lists(st.integers(1, 5), min_size=len(places), max_size=len(places)))
+    pieces, at = [], 0
+    while at < len(places):
+        pieces += cut_to_pieces(work, [known[place] for place in places[at : at + sizes[at]]], budget=10_000)
+        at += sizes[at]
+    for reads in ("first", "tokens"):
+        engine = FakeEngine()
+        (outcomes,) = run_pieces(engine, pieces, packing=Packing(reads=reads))
+        assert engine.batches == [len(set(places))]
+        for piece, outcome in zip(pieces, outcomes, strict=True):
+            (alone,) = run_pieces(FakeEngine(), [piece], packing=Packing(reads=reads))
+            np.testing.assert_array_equal(outcome.outputs, alone[0].outputs)
+            assert len(outcome.outputs) == (piece.tokens if reads == "tokens" else len(piece.sequences))
+
+
+def test_only_token_types_tell_two_sequences_apart(work):
+    one, other = ids(6, 7), Encoding(np.array([6, 7]), np.array([0, 1]))
+    engine = FakeEngine()
+    list(run_pieces(engine, cut_to_pieces(work, [one, other, one], budget=99), packing=Packing()))
+    assert engine.batches == [2]
+
+
 def test_only_the_guilty_fails(work):
     engine = FakeEngine()
     pieces = [cut_to_pieces(work, [ids(7, number)], budget=9)[0] for number in (8, POISON, 9)]
@@ -67,12 +93,15 @@ def test_an_engine_that_miscounts_is_a_failure(work):
 def test_means_and_tokens_are_run_apart_and_each_gets_its_own(work):
     engine = FakeEngine()
     wanted = ("mean", "tokens", "mean", None)
-    pieces = [cut_to_pieces(work, [ids(7, 8), ids(9)], budget=9, reads=reads)[0] for reads in wanted]
+    asked = [[ids(7, 10 + number), ids(20 + number)] for number in range(len(wanted))]
+    pieces = [cut_to_pieces(work, own, budget=9, reads=reads)[0] for own, reads in zip(asked, wanted, strict=True)]
     outcomes = [outcome for some in run_pieces(engine, pieces, packing=Packing(reads="mean")) for outcome in some]
     assert sorted(map(id, pieces)) == sorted(id(outcome.piece) for outcome in outcomes)
     assert engine.batches == [6, 2]
     for outcome in outcomes:
-        rows = [[7], [8], [9]] if outcome.piece.reads == "tokens" else [[7, 8], [9]]
+        rows = [sequence.ids.tolist() for sequence in outcome.piece.sequences]
+        if outcome.piece.reads == "tokens":
+            rows = [[number] for row in rows for number in row]
         np.testing.assert_array_equal(outcome.outputs, halves(rows))
 
 

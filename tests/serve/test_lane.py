@@ -59,7 +59,7 @@ def test_what_waits_together_runs_together():
         async with lane_of(engine, batch_tokens=100) as lane:
             first = asyncio.create_task(ask(lane, [ids(7)]))
             await until(lambda: lane.queue_tokens == 0 and lane._open)
-            rest = [asyncio.create_task(ask(lane, [ids(7, 8)])) for _ in range(5)]
+            rest = [asyncio.create_task(ask(lane, [ids(7, 8 + number)])) for number in range(5)]
             await until(lambda: lane.queue_tokens == 10)
             engine.gate.set()
             await asyncio.gather(first, *rest)

@@ -1,7 +1,8 @@
 """From waiting pieces to one packed batch, through the engine, and back to each request.
 
-Promises: every piece gets exactly one outcome, in the caller's order of sequences; an engine that
-fails on a batch is tried once more with each piece alone, so that only the guilty request fails.
+Promises: every piece gets exactly one outcome, in the caller's order of sequences; a sequence that comes
+several times in a batch is computed once; an engine that fails on a batch is tried once more with each piece
+alone, so that only the guilty request fails.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from penjing.core.errors import ServingError
 from penjing.engines import Engine
@@ -112,11 +115,14 @@ def _run_alike(engine: Engine, pieces: Sequence[Piece], *, packing: Packing) -> 
 
 def _run(engine: Engine, pieces: Sequence[Piece], *, packing: Packing) -> list[Outcome]:
     sequences = [sequence for piece in pieces for sequence in piece.sequences]
-    batch = pack_sequences(sequences, pad_id=packing.pad_id, reads=packing.reads)
+    distinct, places = _once(sequences)
+    batch = pack_sequences(distinct, pad_id=packing.pad_id, reads=packing.reads)
     answers = engine.run(batch)
     if len(answers) != len(batch.cells):
         raise ValueError(f"the engine gave {len(answers)} rows, {len(batch.cells)} were asked for")
     outputs = batch.in_order(answers)
+    if len(distinct) < len(sequences):
+        outputs = _repeated(outputs, distinct, places, of_tokens=packing.reads == "tokens")
     ran_at, fill = time.monotonic(), batch.fill
     outcomes, begin = [], 0
     for piece in pieces:
@@ -124,6 +130,28 @@ def _run(engine: Engine, pieces: Sequence[Piece], *, packing: Packing) -> list[O
         outcomes.append(Outcome(piece, outputs[begin:end], None, fill, ran_at))
         begin = end
     return outcomes
+
+
+def _once(sequences: Sequence[Encoding]) -> tuple[list[Encoding], list[int]]:
+    """Each sequence once, and which of those stands at each place."""
+    numbers: dict[tuple[bytes, bytes], int] = {}
+    distinct: list[Encoding] = []
+    places: list[int] = []
+    for one in sequences:
+        key = one.ids.tobytes(), b"" if one.type_ids is None else one.type_ids.tobytes()
+        number = numbers.setdefault(key, len(numbers))
+        if number == len(distinct):
+            distinct.append(one)
+        places.append(number)
+    return distinct, places
+
+
+def _repeated(outputs: Floats, distinct: Sequence[Encoding], places: Sequence[int], *, of_tokens: bool) -> Floats:
+    """The outputs of distinct sequences, put to every place that asks for them."""
+    if not of_tokens:
+        return outputs[places]
+    own = np.split(outputs, np.cumsum([len(one) for one in distinct])[:-1])
+    return np.concatenate([own[place] for place in places])
 
 
 def _failed(piece: Piece, error: Exception) -> Outcome:
