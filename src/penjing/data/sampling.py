@@ -44,7 +44,7 @@ def hold_out(parts: dict[str, Keyed[Kind]], recipe: DataRecipe, seed: int) -> li
         out = {index for group in held for index in groups[group]}
         parts[role] = train.at(sorted(out))
         parts["train"] = train.at(index for index in range(len(train.keys)) if index not in out)
-        notes.append(f"{role}: {len(out):,} rows held out of train, each label by its share, seed {seed}")
+        notes.append(f"{role}: {len(out):,} rows held out of train{_by_share(labels)}, seed {seed}")
     return notes
 
 
@@ -66,7 +66,7 @@ def limit_rows(parts: dict[str, Keyed[Kind]], recipe: DataRecipe, seed: int) -> 
         if role == "train" and limit < (kinds := len(set(labels))):
             raise DataError(f"limit_train_rows is {limit}", expected=f"at least {kinds}, a row for each label of train")
         parts[role] = part.at(stratified_choice(labels, limit, seed=_stream(seed, role, "limit"), spare=False))
-        notes.append(f"{role}: {limit:,} of {len(labels):,} rows taken, each label by its share, seed {seed}")
+        notes.append(f"{role}: {limit:,} of {len(labels):,} rows taken{_by_share(labels)}, seed {seed}")
     return notes
 
 
@@ -91,6 +91,11 @@ def stratified_choice(labels: Sequence[str], rows: int, *, seed: Sequence[int], 
     quotas = _quotas(counts, rows, low=low, high=counts - 1 if spare else counts)
     chosen = [rng.permutation(np.flatnonzero(inverse == kind))[:quota] for kind, quota in enumerate(quotas)]
     return sorted(int(index) for part in chosen for index in part)
+
+
+def _by_share(labels: Sequence[str]) -> str:
+    """What a note says of labels, where there are any to choose by."""
+    return ", each label by its share" if len(set(labels)) > 1 else ""
 
 
 def _stream(seed: int, role: str, purpose: str = "hold out") -> tuple[int, int, int]:

@@ -163,9 +163,9 @@ class _Course:
         """Go to the end; the weights are then those to keep."""
         run, model = self._run, self._run.encoder.model
         model.train()
-        with self._progress.stage("Fine-tuning", total=run.tokens_until(run.plan.steps)) as stage:
-            clock, seen = _Speed(), run.tokens_until(self._step)
-            stage.advance(seen)
+        seen = run.tokens_until(self._step)
+        with self._progress.stage("Fine-tuning", total=run.tokens_until(run.plan.steps) - seen) as stage:
+            clock = _Speed()
             for step in range(self._step, run.plan.steps):
                 record = run.step(step, self._progress)
                 seen += int(record["tokens"])
@@ -226,8 +226,8 @@ class _Course:
 
 def _shown(record: dict[str, float]) -> dict[str, float]:
     """What the progress bar shows of a step."""
-    shown = {"amount": record["tokens"], "tokens_per_s": record["tokens_per_s"]}
-    return shown | ({"loss": record["loss"]} if "loss" in record else {})
+    shown = {"amount": record["tokens"], "loss": record.get("loss"), "tokens_per_s": record["tokens_per_s"]}
+    return {name: figure for name, figure in shown.items() if figure is not None}
 
 
 class _Speed:
