@@ -1,8 +1,8 @@
 """Penjing: one tool for the whole life of a pretrained language model.
 
 Each command of ``penjing --help`` is a function here: ``penjing.finetune``, ``penjing.evaluate``,
-``penjing.quantize``, ``penjing.export``, ``penjing.predict``, ``penjing.list_versions``,
-``penjing.quickstart``. They are loaded when first used, so importing Penjing is instant.
+``penjing.quantize``, ``penjing.export``, ``penjing.predict``, ``penjing.predict_file``,
+``penjing.list_versions``, ``penjing.quickstart``. They are loaded when first used, so importing Penjing is instant.
 ``penjing.evaluate`` and ``penjing.export`` are packages too; called, they are the commands.
 """
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from penjing.app.finetune import finetune
     from penjing.app.models import list_versions
     from penjing.app.predict import predict
+    from penjing.app.predict_file import predict_file
     from penjing.app.quantize import quantize
     from penjing.app.quickstart import quickstart
     from penjing.app.recipes import FinetuneRecipe, QuantizeCommand
@@ -35,6 +36,7 @@ __all__ = [
     "finetune",
     "list_versions",
     "predict",
+    "predict_file",
     "quantize",
     "quickstart",
     "running_server",
@@ -51,6 +53,7 @@ _HOMES = {
     "finetune": "penjing.app.finetune",
     "list_versions": "penjing.app.models",
     "predict": "penjing.app.predict",
+    "predict_file": "penjing.app.predict_file",
     "quantize": "penjing.app.quantize",
     "quickstart": "penjing.app.quickstart",
     "running_server": "penjing.serve",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,12 +24,13 @@ answer, or the vector, and the text.
 
 ```console
 penjing predict newsgroups "my clutch slips in third gear"
-penjing predict newsgroups --data texts.csv --set text=body --output answers.jsonl
+penjing predict newsgroups --data texts.csv --set text=body --output answers.parquet
 cat lines.txt | penjing predict newsgroups --json
 penjing predict reader "Who wrote it?" --context book.txt
 ```
 
-With --json or --output it is one JSON object a text. A recipe here is the data section of a fine-tuning
+With --json it is one JSON object a text, with --output a row of a file; answering --data into a file, killed
+halfway and called again, goes on where it was. A recipe here is the data section of a fine-tuning
 recipe (column names, encoding, delimiter …).
 """
 _SHOWN_CHARACTERS = 60
@@ -49,7 +49,7 @@ def _predict(
     context: Annotated[
         Path | None, typer.Option(help="File with what the texts are questions about, for question answering.")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Write JSON lines here instead of standard output.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write here: .csv, .parquet, or else JSON lines.")] = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Every label's, or the next answers; with --json or --output.")
     ] = False,
@@ -58,22 +58,35 @@ def _predict(
     store: STORE = DEFAULT_STORE,
     as_json: JSON = False,
 ) -> None:
+    from penjing.app.answer_file import write_answers
+    from penjing.app.answer_rows import row_of
     from penjing.app.predict import predict
+    from penjing.app.predict_file import predict_file, texts_of
+    from penjing.app.terminal import TerminalProgress
     from penjing.core.errors import UsageError
+    from penjing.core.recipe import resolve_recipe
+    from penjing.data import DataRecipe
     from penjing.store import Store, parse_reference
 
     _refuse_mixed(texts, data, context, told=bool(recipe or sets))
     if probabilities and not (as_json or output):
         raise UsageError("--probabilities has no place in lines for people", expected="--json or --output FILE too")
     manifest = Store(store).bundle(*parse_reference(model)).manifest
+    columns = resolve_recipe(DataRecipe, recipe, sets or (), flags={"train": data}) if data else None
+    if data and columns and output:
+        predict_file(
+            model, data, output, store=store, columns=columns, probabilities=probabilities, progress=TerminalProgress()
+        )
+        return
     task, labels = manifest.task, manifest.labels if probabilities else ()
-    source = _source(data, recipe, sets, task=task) if data else _about(texts, context, task=task)
+    source = texts_of(data, columns, task=task) if data and columns else _about(texts, context, task=task)
     answer = partial(predict, model, store=store)
     if output is not None:
-        _write(output, (_facts(one, labels) for one in answer(source)))
+        rows = (row_of(one, labels) for one in answer(source))
+        write_answers(output, lambda done: islice(rows, done, None), identity=None)
     elif as_json:
         for one in answer(source):
-            print_json(_facts(one, labels))
+            print_json(row_of(one, labels))
     else:
         _show(answer, source)
 
@@ -118,23 +131,6 @@ def _shown(text: Text) -> str:
     return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}…"
 
 
-def _facts(answer: Answer, labels: Sequence[str]) -> dict[str, Any]:
-    from penjing.tasks.question_answering import Answered
-    from penjing.tasks.text_classification import Prediction
-
-    if isinstance(answer, list):
-        return {"entities": [asdict(one) | {"score": round(one.score, 6)} for one in answer]}
-    if isinstance(answer, Answered):
-        told = {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(answer).items()}
-        return {name: value for name, value in told.items() if name != "others" or labels}
-    if not isinstance(answer, Prediction):
-        return {"embedding": answer.tolist()}
-    facts: dict[str, Any] = {"label": answer.label, "score": round(answer.score, 6)}
-    if labels:
-        facts["probabilities"] = dict(zip(labels, answer.probabilities.round(6).tolist(), strict=True))
-    return facts
-
-
 def _about(texts: list[str] | None, context: Path | None, *, task: Task) -> Iterator[Text]:
     """Texts, or lines of standard input; for question answering each with what it is about."""
     from penjing.core.errors import UsageError
@@ -156,15 +152,6 @@ def _about(texts: list[str] | None, context: Path | None, *, task: Task) -> Iter
     return ((question, about) for question in asked)
 
 
-def _source(data: str, recipe: Path | None, sets: list[str] | None, *, task: Task) -> Iterator[Text]:
-    from penjing.app.tasks import flow_of
-    from penjing.core.recipe import resolve_recipe
-    from penjing.data import DataRecipe, read_texts
-
-    columns, flow = resolve_recipe(DataRecipe, recipe, sets or (), flags={"train": data}), flow_of(task)
-    return (text for example in read_texts(data, columns, task=task) for text in flow.texts([example]))
-
-
 def _lines(stream: Iterable[bytes]) -> Iterator[str]:
     from penjing.core.errors import DataError
 
@@ -177,11 +164,3 @@ def _lines(stream: Iterable[bytes]) -> Iterator[str]:
                 expected="UTF-8 text",
                 do="Convert it first, such as with iconv, or give a file: --data.",
             ) from error
-
-
-def _write(path: Path, lines: Iterator[dict[str, Any]]) -> None:
-    """Write beside, then rename: the file is whole or not there."""
-    from penjing.core.files import write_atomically
-
-    content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    write_atomically(path, content.encode())

@@ -1,0 +1,63 @@
+"""Answers as rows of plain data: what ``--json`` prints and files hold, and the types of their columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from penjing.core.extras import require
+from penjing.tasks.answering import Answer
+from penjing.tasks.question_answering import Answered
+from penjing.tasks.text_classification import Prediction
+
+Row = dict[str, Any]
+
+
+def row_of(answer: Answer, labels: Sequence[str] = ()) -> Row:
+    """An answer as JSON data.
+
+    Args:
+        answer: of any task.
+        labels: of the model, where every label's probability (or what came next to the answer) is wanted.
+    """
+    if isinstance(answer, list):
+        return {"entities": [asdict(one) | {"score": round(one.score, 6)} for one in answer]}
+    if isinstance(answer, Answered):
+        told = {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(answer).items()}
+        return {name: value for name, value in told.items() if name != "others" or labels}
+    if not isinstance(answer, Prediction):
+        return {"embedding": answer.tolist()}
+    facts: Row = {"label": answer.label, "score": round(answer.score, 6)}
+    if labels:
+        facts["probabilities"] = dict(zip(labels, answer.probabilities.round(6).tolist(), strict=True))
+    return facts
+
+
+def flat(row: Row) -> Row:
+    """A row for a format without nesting: lists and objects as JSON."""
+    return {
+        name: json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value
+        for name, value in row.items()
+    }
+
+
+def arrow_row(row: Row) -> Row:
+    """A row as Arrow takes it: a map as its pairs."""
+    probabilities = row.get("probabilities")
+    return row if probabilities is None else row | {"probabilities": list(probabilities.items())}
+
+
+def arrow_schema(row: Row) -> Any:
+    """Column types of rows such as this, for Parquet."""
+    arrow = require("pyarrow", extra="data")
+    text, whole, share = arrow.string(), arrow.int64(), arrow.float64()
+    place = [("text", text), ("start", whole), ("end", whole), ("score", share)]
+    types = {
+        "label": text, "score": share, "probabilities": arrow.map_(text, share),
+        "entities": arrow.list_(arrow.struct([("label", text), *place])),
+        "answer": text, "start": whole, "end": whole, "no_answer": share, "others": arrow.list_(arrow.struct(place)),
+        "embedding": arrow.list_(arrow.float32()),
+    }  # fmt: skip
+    return arrow.schema([(name, types[name]) for name in row])
