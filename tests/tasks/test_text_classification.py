@@ -10,10 +10,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from sklearn.utils.class_weight import compute_class_weight
 
 from penjing.core.errors import DataError
 from penjing.data import TextExample
-from penjing.tasks.text_classification import decode, fit_temperature, loss, probabilities, targets_of, texts_of
+from penjing.tasks.text_classification import (
+    balanced_weights,
+    decode,
+    fit_temperature,
+    loss,
+    probabilities,
+    targets_of,
+    texts_of,
+)
 
 LABELS = ("bad", "good", "neutral")
 
@@ -111,3 +120,30 @@ def test_a_temperature_changes_confidence_and_no_answer():
     assert [one.label for one in plain] == [one.label for one in cool]
     assert all(one.score > other.score for one, other in zip(plain, cool, strict=True))
     np.testing.assert_allclose(cool[0].probabilities, probabilities(logits / 4)[0])
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60))
+def test_balanced_weights_are_scikit_learns(targets):
+    known = sorted(set(targets))
+    numbers = np.array([known.index(target) for target in targets], np.int64)
+    weights = balanced_weights(numbers)
+    expected = compute_class_weight("balanced", classes=np.unique(numbers), y=numbers)
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)
+    assert weights[numbers].mean() == pytest.approx(1, rel=1e-5)
+    assert weights.dtype == np.float32
+
+
+def test_weights_multiply_the_loss_of_their_class():
+    found, targets = torch.randn(4, 3, dtype=torch.float64), torch.tensor([0, 2, 2, 1])
+    weights = np.array([2.0, 0.5, 3.0], np.float32)
+    each = torch.stack([loss(found[row : row + 1], targets[row : row + 1], torch.ones(1)) for row in range(4)])
+    expected = (each * torch.tensor([2.0, 3.0, 3.0, 0.5])).sum()
+    assert float(loss(found, targets, torch.ones(4), class_weights=weights)) == pytest.approx(float(expected))
+
+
+def test_a_smoothed_target_is_partly_every_label():
+    found, targets = torch.randn(5, 3, dtype=torch.float64), torch.tensor([0, 2, 2, 1, 0])
+    spread = torch.full((5, 3), 0.1 / 3, dtype=torch.float64)
+    spread[range(5), targets] += 0.9
+    expected = -(spread * found.log_softmax(dim=1)).sum()
+    assert float(loss(found, targets, torch.ones(5), label_smoothing=0.1)) == pytest.approx(float(expected))

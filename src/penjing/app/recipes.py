@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from penjing.compress.recipe import QuantizeRecipe
 from penjing.core.nouns import Frozen, Task
@@ -78,6 +78,13 @@ class FinetuneRecipe(Frozen):
     export: ExportRecipe = ExportRecipe()
     measure: MeasureRecipe | None = MeasureRecipe()
     seed: int = Field(42, ge=0, le=2**31)
+
+    @model_validator(mode="after")
+    def _classes_are_there(self) -> Self:
+        of_classes = self.training.class_weights != "none" or self.training.label_smoothing > 0
+        if of_classes and self.task is not Task.TEXT_CLASSIFICATION:
+            raise ValueError(f"class_weights and label_smoothing are of text-classification, not of {self.task.value}")
+        return self
 
 
 class PublishRecipe(Frozen):

@@ -46,7 +46,7 @@ def train_checkpoint(
     trained = train(
         PackedEncoder(model, embedding),
         _training_set(data.train),
-        flow_of(recipe.task).loss,
+        flow_of(recipe.task).objective(data.train, recipe.training),
         recipe=recipe.training,
         seed=recipe.seed,
         validation=_training_set(data.validation) if data.validation else None,

@@ -63,13 +63,40 @@ def targets_of(examples: Sequence[TextExample], labels: Sequence[str]) -> npt.ND
         raise DataError(f"label {error.args[0]!r}", expected=f"one of {', '.join(labels)}") from error
 
 
-def loss(logits: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
-    """Cross-entropy summed over sequences: Σ −log softmax(logits)[target]."""
+def loss(
+    logits: Tensor,
+    targets: Tensor,
+    lengths: Tensor,
+    *,
+    class_weights: npt.NDArray[np.float32] | None = None,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Cross-entropy summed over sequences: Σ −log softmax(logits)[target].
+
+    Args:
+        logits: (sequences, labels).
+        targets: int64 (sequences,).
+        lengths: of the sequences; not needed.
+        class_weights: float32 (labels,), what the loss of each target is multiplied by; None is 1.
+        label_smoothing: share of each target that is spread over all labels (Szegedy et al., arXiv 1512.00567, §7).
+    """
+    del lengths
+    import torch
     from torch.nn import functional
 
-    del lengths
+    weights = None if class_weights is None else torch.from_numpy(class_weights).to(logits)
+    return functional.cross_entropy(logits, targets, weight=weights, label_smoothing=label_smoothing, reduction="sum")
 
-    return functional.cross_entropy(logits, targets, reduction="sum")
+
+def balanced_weights(targets: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Weights by which every class counts as much as any other, float32 (classes,): n / (classes · n of the class).
+
+    Their mean over the targets is 1, so a learning rate keeps its meaning.
+
+    Source: King and Zeng, "Logistic regression in rare events data", 2001; scikit-learn's ``balanced``.
+    """
+    counts = np.bincount(targets)
+    return (len(targets) / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
 
 
 def probabilities(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -34,6 +34,9 @@ class TrainingRecipe(Frozen):
         average_decay: share of the average that stays at a step, where ``keep`` is ``average``.
         leave_out: steps in a row that may give no number (an infinite loss, say). Such a step changes nothing;
             one more and the run stops. 0 stops at the first.
+        class_weights: ``balanced`` lets each class count by the inverse of its rows, where labels are uneven; of
+            text classification only.
+        label_smoothing: share of each target that is spread over all labels; of text classification only.
         save_every_s: seconds between resumable states, None to keep none.
         threads: processor threads, None for all usable cores.
     """
@@ -54,6 +57,8 @@ class TrainingRecipe(Frozen):
     keep: Literal["last", "best", "average"] = "last"
     average_decay: float = Field(0.999, gt=0, lt=1)
     leave_out: int = Field(3, ge=0, le=1000)
+    class_weights: Literal["none", "balanced"] = "none"
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
     save_every_s: float | None = Field(60.0, ge=0)
     threads: int | None = Field(None, ge=1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from penjing.data import DataRecipe, Split, load_splits
 from penjing.engines import Engine
 from penjing.evaluate import Change, Quality
 from penjing.tokens import Reads, Text
+from penjing.train.recipe import TrainingRecipe
 
 _HELD_OUT = 0.1
 
@@ -83,8 +84,8 @@ class TaskFlow(Protocol):
     def refuse_unteachable(self, part: Part) -> None:
         """Raise DataError if a training split, though well-formed, cannot teach the task."""
 
-    def loss(self, outputs: Any, targets: Any, lengths: Any) -> Any:
-        """The objective, for torch tensors; see :data:`penjing.train.loop.Objective`."""
+    def objective(self, train: Part, recipe: TrainingRecipe) -> Callable[[Any, Any, Any], Any]:
+        """What training makes small, for torch tensors; see :data:`penjing.train.training_set.Objective`."""
 
     def settings_of(self, train: Part) -> dict[str, float]:
         """Settings of decoding that the training split tells by itself; empty where the task has none."""

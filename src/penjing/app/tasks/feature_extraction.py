@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -20,6 +20,7 @@ from penjing.evaluate import Change, PairScorer
 from penjing.tasks import feature_extraction
 from penjing.tasks.feature_extraction import targets_of, texts_of
 from penjing.tokens import Reads, Text, TextEncoder
+from penjing.train.recipe import TrainingRecipe
 
 Ints = npt.NDArray[np.int32]
 
@@ -67,9 +68,10 @@ class FeatureExtractionFlow:
                 do="Name the second column (pair:), or publish the model as it is: penjing export MODEL --name NAME.",
             )
 
-    def loss(self, outputs: Any, targets: Any, lengths: Any) -> Any:
+    def objective(self, train: Part, recipe: TrainingRecipe) -> Callable[[Any, Any, Any], Any]:
         """Squared error of the cosine, or in-batch negatives."""
-        return feature_extraction.loss(outputs, targets, lengths)
+        del train, recipe
+        return feature_extraction.loss
 
     def settings_of(self, train: Part) -> dict[str, float]:
         """None."""

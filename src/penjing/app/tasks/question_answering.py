@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -35,6 +35,7 @@ from penjing.tasks.question_answering import (
 from penjing.tasks.text_classification import TEMPERATURE
 from penjing.tokens import Reads, Text
 from penjing.tokens.windows import WindowEncoder
+from penjing.train.recipe import TrainingRecipe
 
 Ints = npt.NDArray[np.int32]
 _LEAST_ANSWER_TOKENS = 8
@@ -80,9 +81,10 @@ class QuestionAnsweringFlow:
     def refuse_unteachable(self, part: Part) -> None:
         """Data without any answer in its place was refused when it was read."""
 
-    def loss(self, outputs: Any, targets: Any, lengths: Any) -> Any:
+    def objective(self, train: Part, recipe: TrainingRecipe) -> Callable[[Any, Any, Any], Any]:
         """Cross-entropy of first and last token."""
-        return question_answering.loss(outputs, targets, lengths)
+        del train, recipe
+        return question_answering.loss
 
     def settings_of(self, train: Part) -> dict[str, float]:
         """The longest span that is an answer."""

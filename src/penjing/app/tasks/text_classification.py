@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -17,8 +18,9 @@ from penjing.engines import Engine
 from penjing.engines.bulk import bulk_outputs
 from penjing.evaluate import Change, ClassificationScore, PairedComparison
 from penjing.tasks import text_classification
-from penjing.tasks.text_classification import TEMPERATURE, fit_temperature, targets_of, texts_of
+from penjing.tasks.text_classification import TEMPERATURE, balanced_weights, fit_temperature, targets_of, texts_of
 from penjing.tokens import Reads, Text, TextEncoder
+from penjing.train.recipe import TrainingRecipe
 
 
 @final
@@ -50,9 +52,11 @@ class TextClassificationFlow:
     def refuse_unteachable(self, part: Part) -> None:
         """Whatever was read has targets."""
 
-    def loss(self, outputs: Any, targets: Any, lengths: Any) -> Any:
-        """Cross-entropy."""
-        return text_classification.loss(outputs, targets, lengths)
+    def objective(self, train: Part, recipe: TrainingRecipe) -> Callable[[Any, Any, Any], Any]:
+        """Cross-entropy; where the recipe says so, of classes weighted by their rarity and of smoothed targets."""
+        balanced = recipe.class_weights == "balanced"
+        weights = balanced_weights(np.asarray(train.targets)) if balanced else None
+        return partial(text_classification.loss, class_weights=weights, label_smoothing=recipe.label_smoothing)
 
     def settings_of(self, train: Part) -> dict[str, float]:
         """None."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -21,6 +21,7 @@ from penjing.tasks.token_classification import NO_TARGET, tags_for, targets_of, 
 from penjing.tokens import Reads, Text
 from penjing.tokens.tagging import Entity, entities_of, labels_of, tag_names
 from penjing.tokens.windows import WindowEncoder
+from penjing.train.recipe import TrainingRecipe
 
 Ints = npt.NDArray[np.int32]
 
@@ -65,9 +66,10 @@ class TokenClassificationFlow:
     def refuse_unteachable(self, part: Part) -> None:
         """Whatever was read has targets."""
 
-    def loss(self, outputs: Any, targets: Any, lengths: Any) -> Any:
+    def objective(self, train: Part, recipe: TrainingRecipe) -> Callable[[Any, Any, Any], Any]:
         """Cross-entropy over first tokens of words."""
-        return token_classification.loss(outputs, targets, lengths)
+        del train, recipe
+        return token_classification.loss
 
     def settings_of(self, train: Part) -> dict[str, float]:
         """None."""
