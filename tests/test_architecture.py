@@ -197,6 +197,10 @@ LONGER_FUNCTIONS = {
     "src/penjing/app/cli/finetune.py:_finetune": "a parameter a line for each option",
     "src/penjing/app/cli/predict.py:_predict": "a parameter a line for each option",
     "src/penjing/app/cli/quickstart.py:_quickstart": "a parameter a line for each option",
+    "src/penjing/app/conformance/kserve.py:_rest": "a client's checks in their order",
+    "src/penjing/app/conformance/open_inference.py:_checks": "a client's checks in their order",
+    "src/penjing/app/conformance/openai.py:_rest": "a client's checks in their order",
+    "src/penjing/app/conformance/tensorflow_serving.py:_grpc": "a client's checks in their order",
     "src/penjing/models/checkpoint.py:_safetensors_shapes": "each thing a header may get wrong",
 }
 MORE_BY_POSITION = {

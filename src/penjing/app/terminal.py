@@ -9,9 +9,11 @@ from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from penjing.app.conformance import Report
 from penjing.core.nouns import Measurement
 from penjing.core.progress import Stage
 from penjing.evaluate import COSINE, Change, EmbeddingChange, Quality, SystemRow
@@ -166,6 +168,21 @@ def speed_table(rows: Sequence[SystemRow], *, title: str, metric: str = "accurac
             plain(row.requests_per_s, 0), plain(row.tokens_per_s, 0),
             "1.00" if row.ratio is None else plain(row.ratio, 2),
         )  # fmt: skip
+    return table
+
+
+def conformance_table(report: Report) -> Table:
+    """What each client found."""
+    title = f"{report.url}, model {report.model}: {report.count('passed')} passed, {report.count('failed')} failed"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("client", "version", "check", "outcome"):
+        table.add_column(name, overflow="fold")
+    former = ""
+    for one in report.outcomes:
+        told = f"{one.state}: {one.reason}" if one.reason else one.state
+        repeated = one.client == former
+        table.add_row("" if repeated else one.client, "" if repeated else one.version, one.check, escape(told))
+        former = one.client
     return table
 
 
