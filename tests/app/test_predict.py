@@ -45,7 +45,7 @@ def test_people_get_a_line_a_text(made):
 
 def test_columns_of_the_data_can_be_named(made, tmp_path):
     file = tmp_path / "fresh.csv"
-    file.write_text("number;body\n1;the rocket in orbit\n2;球员进球\n")
+    file.write_text("number;body\n1;the rocket saw orbit\n2;球员进球\n")
     options = ["--set", "text=body", "--set", "delimiter=;", "--json", "--store", made.store]
     assert [one["label"] for one in answers(penjing("predict", "topics/1", "--data", file, *options))] == [
         "space",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,17 +105,23 @@ def make_checkpoint(path: Path, texts: list[str]) -> None:
 
 
 def make_tokenizer(texts: list[str], *, vocabulary: int = 300) -> object:
-    """A WordPiece tokenizer trained on ``texts``."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    """A WordPiece tokenizer with the characters, the most frequent words and ends of words of ``texts``.
+
+    Not trained: the library's trainer settles ties differently in every process.
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    plain = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    plain.normalizer = normalizers.BertNormalizer()
-    plain.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    plain.train_from_iterator(
-        texts, trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=special, show_progress=False)
-    )
+    normalizer, splitter = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    words = Counter(word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
+    letters = sorted({letter for word in words for letter in word})
+    frequent = sorted(words, key=lambda word: (-words[word], word))
+    ends = sorted({f"##{word[at:]}" for word in words for at in range(1, len(word))})
+    pieces = dict.fromkeys([*special, *letters, *(f"##{letter}" for letter in letters), *frequent, *ends])
+    known = {piece: number for number, piece in enumerate(list(pieces)[:vocabulary])}
+    plain = Tokenizer(models.WordPiece(known, unk_token="[UNK]"))
+    plain.normalizer, plain.pre_tokenizer = normalizer, splitter
     plain.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
