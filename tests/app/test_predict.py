@@ -37,10 +37,11 @@ def test_texts_from_arguments_standard_input_and_a_file_get_the_same_answers(mad
 
 
 def test_people_get_a_line_a_text(made):
-    ran = penjing("predict", "topics/1", "球员 进球", "rocket " * 30, "--store", made.store)
+    long = "we saw the new rocket with some very old satellite today we saw a very new orbit"
+    ran = penjing("predict", "topics/1", "球员 进球", long, "--store", made.store)
     first, second = ran.out.splitlines()
     assert re.fullmatch(r"体育  [01]\.\d\d  球员 进球", first)
-    assert re.fullmatch(r"space  [01]\.\d\d  (rocket ){8}rock…", second)
+    assert re.fullmatch(rf"space  [01]\.\d\d  {long[:60]}…", second)
 
 
 def test_columns_of_the_data_can_be_named(made, tmp_path):
