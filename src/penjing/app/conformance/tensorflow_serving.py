@@ -6,13 +6,13 @@ Clauses: ``tensorflow/serving``, model_servers/http_rest_api_handler.cc and apis
 from __future__ import annotations
 
 import gzip
-import http.client
 import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+from penjing.app.asking import exchange
 from penjing.app.conformance.checks import Check, Client, Target, expect
 
 _DEADLINE_S = 30.0
@@ -22,14 +22,8 @@ def _send(
     target: Target, path: str, body: bytes | None = None, *, headers: Mapping[str, str] | None = None
 ) -> tuple[int, Any]:
     """Status and JSON of a reply."""
-    kind = http.client.HTTPSConnection if target.url.startswith("https") else http.client.HTTPConnection
-    connection = kind(urlsplit(target.url).netloc, timeout=_DEADLINE_S)
-    try:
-        connection.request("GET" if body is None else "POST", path, body, dict(headers or {}))
-        reply = connection.getresponse()
-        return reply.status, json.loads(reply.read())
-    finally:
-        connection.close()
+    status, told = exchange(target.url, path, body, headers=headers or {}, timeout_s=_DEADLINE_S)
+    return status, json.loads(told)
 
 
 def _rest(target: Target) -> Iterator[Check]:
