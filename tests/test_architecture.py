@@ -201,7 +201,6 @@ LONGER_FUNCTIONS = {
     "src/penjing/app/conformance/open_inference.py:_checks": "a client's checks in their order",
     "src/penjing/app/conformance/openai.py:_rest": "a client's checks in their order",
     "src/penjing/app/conformance/tensorflow_serving.py:_grpc": "a client's checks in their order",
-    "src/penjing/models/checkpoint.py:_safetensors_shapes": "each thing a header may get wrong",
 }
 MORE_BY_POSITION = {
     "src/penjing/app/judging.py:compare": "two bundles and their two lists of answers",

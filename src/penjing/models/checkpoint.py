@@ -7,10 +7,8 @@ what would fail later in a less clear way. Pickled weights are never opened.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +20,14 @@ from penjing.core.nouns import Embedding, Task
 from penjing.data import WEIGHTS, named_weights
 from penjing.models.pooling import MODULES, POOLING_FILES, pooling_files, read_embedding
 from penjing.models.tasks import task_of
+from penjing.models.weights import WEIGHT_FILE, WEIGHT_INDEX, read_json, tensor_shapes, weight_files
 from penjing.tokens import TextEncoder
 
-WEIGHT_FILE, WEIGHT_INDEX = "model.safetensors", "model.safetensors.index.json"
 # What travels with a model: enough to open it in Transformers, nothing that could run.
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt",
     "sentencepiece.bpe.model", "spiece.model", "added_tokens.json",
 )  # fmt: skip
-_MAX_HEADER_BYTES = 100 << 20
 _NUMBERS = ("max_position_embeddings", "pad_token_id", "vocab_size")  # of config.json, where present
 _HUB_ANSWERS_WITHIN_S = 10.0
 
@@ -146,7 +143,7 @@ def inspect_checkpoint(path: Path, *, source: str | None = None) -> Checkpoint:
     """
     _refuse_incomplete(path)
     config = _read_config(path / "config.json")
-    weights, shapes = _weight_files(path), _shapes(path)
+    weights, shapes = weight_files(path), tensor_shapes(path)
     _refuse_foreign_tokenizer(path, config, shapes)
     parts = {file.name: sha256_file(file) for file in (path / "config.json", path / "tokenizer.json", *weights)}
     parts |= {str(file.relative_to(path)): sha256_file(file) for file in pooling_files(path)}
@@ -165,7 +162,7 @@ def copy_tokenizer(checkpoint: Path, target: Path) -> None:
 def copy_checkpoint(checkpoint: Checkpoint, target: Path) -> None:
     """Copy config, weights and tokenizer, and nothing else that lies there."""
     copy_tokenizer(checkpoint.path, target)
-    for file in [checkpoint.path / "config.json", *_weight_files(checkpoint.path)]:
+    for file in [checkpoint.path / "config.json", *weight_files(checkpoint.path)]:
         shutil.copyfile(file, target / file.name)
     if not (checkpoint.path / WEIGHT_FILE).is_file():
         shutil.copyfile(checkpoint.path / WEIGHT_INDEX, target / WEIGHT_INDEX)
@@ -196,7 +193,7 @@ def _refuse_incomplete(path: Path) -> None:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    config = _read_json(path, expected="a Transformers config.json")
+    config = read_json(path, expected="a Transformers config.json")
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise CheckpointError(f"{path} names no model_type", expected="a Transformers config.json")
     for name in _NUMBERS:
@@ -204,86 +201,6 @@ def _read_config(path: Path) -> dict[str, Any]:
         if value is not None and (type(value) is not int or value < 0):
             raise CheckpointError(f"{path} has {name} {value!r}", expected="a whole number")
     return config
-
-
-def _read_json(path: Path, *, expected: str) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not JSON: {error}", expected=expected, do="Copy it again.") from error
-
-
-def _weight_files(path: Path) -> list[Path]:
-    """The files that Transformers would load; each exists."""
-    if (path / WEIGHT_FILE).is_file():
-        return [path / WEIGHT_FILE]
-    index = _read_index(path / WEIGHT_INDEX)
-    names = sorted(set(index.values()))
-    if missing := [name for name in names if not (path / name).is_file()]:
-        raise CheckpointError(f"checkpoint {path} lacks {', '.join(missing)}", expected="every file of its index")
-    return [path / name for name in names]
-
-
-def _read_index(path: Path) -> dict[str, str]:
-    expected = "a weight_map of tensor to file"
-    whole = _read_json(path, expected=expected)
-    names = whole.get("weight_map") if isinstance(whole, dict) else None
-    if not isinstance(names, dict) or not names or not all(isinstance(file, str) for file in names.values()):
-        raise CheckpointError(f"{path} is not a weight index", expected=expected)
-    if outside := sorted({file for file in names.values() if "/" in file or "\\" in file or file in ("", "..")}):
-        raise CheckpointError(f"{path} points outside the checkpoint ({outside[0]})", expected="plain file names")
-    return names
-
-
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Tensor name → shape, over all weight files."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for file in _weight_files(path):
-        shapes |= _safetensors_shapes(file)
-    if not (path / WEIGHT_FILE).is_file() and (absent := sorted(_read_index(path / WEIGHT_INDEX).keys() - shapes)):
-        raise CheckpointError(
-            f"the weight files in {path} lack {len(absent)} tensors of its index, such as {absent[0]}",
-            expected="every tensor of the index",
-            do="Copy the checkpoint again.",
-        )
-    return shapes
-
-
-def _safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Tensor name → shape from the header; refuses a file whose size does not fit it.
-
-    Source: the safetensors format, 8-byte little-endian header length, JSON header, data.
-    """
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > min(size, _MAX_HEADER_BYTES):
-                raise ValueError(f"header of {length} bytes in a file of {size}")
-            header = json.loads(file.read(length))
-        tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        end = max((int(entry["data_offsets"][1]) for entry in tensors.values()), default=0)
-        shapes = {name: tuple(int(side) for side in entry["shape"]) for name, entry in tensors.items()}
-    except (
-        ValueError,
-        OSError,
-        struct.error,
-        KeyError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        RecursionError,
-    ) as error:
-        raise CheckpointError(
-            f"{path} is not a safetensors file: {error}", expected="weights in safetensors", do="Copy it again."
-        ) from error
-    if size != 8 + length + end:
-        raise CheckpointError(
-            f"{path} has {size} bytes, its header promises {8 + length + end}",
-            expected="a whole file",
-            do="It was cut short or changed; copy it again.",
-        )
-    return shapes
 
 
 def _refuse_foreign_tokenizer(path: Path, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
