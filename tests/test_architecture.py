@@ -204,6 +204,7 @@ LONGER_FUNCTIONS = {
 }
 MORE_BY_POSITION = {
     "src/penjing/app/judging.py:compare": "two bundles and their two lists of answers",
+    "src/penjing/models/causal.py:attend": "Transformers calls attention functions so",
     "src/penjing/models/attention.py:of_first": "reads as attention(query, hidden, key, value)",
     "src/penjing/models/packed.py:forward": "the exporter gives a graph's inputs by position",
 }

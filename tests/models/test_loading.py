@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
+from app.decoder_world import make_decoder
 from app.world import shared_world
 from penjing.core.errors import CheckpointError, ResourceError
 from penjing.core.nouns import Task
@@ -146,3 +148,28 @@ def test_a_disk_that_refuses_the_weights_is_told(encoder, tmp_path, monkeypatch)
     monkeypatch.setattr(type(model), "save_pretrained", full)
     with pytest.raises(ResourceError, match=r"writing .*target failed: .*No space left.*expected a writable disk"):
         save_checkpoint(model, encoder, tmp_path / "target")
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_language_model_is_loaded_whole_and_saved_with_its_chat_template(family, tmp_path):
+    checkpoint = inspect_checkpoint(make_decoder(tmp_path / "decoder", family=family))
+    assert (checkpoint.task, checkpoint.max_tokens) == (Task.TEXT_GENERATION, 256)
+    model = load_model(checkpoint, Task.TEXT_GENERATION)
+    save_checkpoint(model, checkpoint.path, tmp_path / "saved")
+    again = transformers.AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert "im_start" in again.chat_template
+    assert inspect_checkpoint(tmp_path / "saved").parameters == checkpoint.parameters
+
+
+def test_a_language_model_without_its_vocabulary_head_is_refused(tmp_path):
+    path = make_decoder(tmp_path / "decoder")
+    drop(path, "lm_head")
+    with pytest.raises(CheckpointError, match=r"lack 1 tensors.*lm_head"):
+        load_model(inspect_checkpoint(path), Task.TEXT_GENERATION)
+
+
+def test_a_language_model_of_an_unknown_family_is_refused(tmp_path):
+    path = make_decoder(tmp_path / "decoder")
+    config(path, model_type="bloom")
+    with pytest.raises(CheckpointError, match=r"'bloom'.*expected one of gemma"):
+        load_model(inspect_checkpoint(path), Task.TEXT_GENERATION)

@@ -68,6 +68,44 @@ class RowAttention:
         return self(query(hidden), key, value, heads=heads)[first]
 
 
+class SegmentLayout:
+    """Where the cells of a packed batch lie once every sequence stands alone, padded to the longest.
+
+    Args:
+        first: int64 (sequences,), flat index of each first token.
+        lengths: int64 (sequences,).
+        cells: rows·width of the batch.
+
+    Attributes:
+        sequences, longest: of them, and tokens of the longest.
+        inside: bool (sequences, longest), False on padding.
+    """
+
+    def __init__(self, first: Tensor, lengths: Tensor, *, cells: int) -> None:
+        self.sequences, self.longest, self._cells = len(lengths), int(lengths.max()), cells
+        steps = torch.arange(self.longest)
+        self.inside = steps[None, :] < lengths[:, None]
+        self._source = (first[:, None] + steps[None, :])[self.inside]  # cell of every real token
+        self._slot = torch.arange(self.sequences * self.longest).view(self.sequences, -1)[self.inside]
+        self._in_order = len(self._source) == cells and bool((self._source == torch.arange(cells)).all())
+        self._full = bool(self.inside.all()) and self._in_order
+
+    def apart(self, part: Tensor, heads: int) -> Tensor:
+        """(cells, heads·size) → (sequences, heads, longest, size)."""
+        if not self._full:
+            real = part if self._in_order else part.index_select(0, self._source)
+            part = part.new_zeros(self.sequences * self.longest, part.shape[-1]).index_copy(0, self._slot, real)
+        return part.view(self.sequences, self.longest, heads, -1).transpose(1, 2)
+
+    def together(self, contexts: Tensor) -> Tensor:
+        """(sequences, heads, longest, size) → (cells, heads·size); zeros in cells without a token."""
+        flat = contexts.transpose(1, 2).reshape(self.sequences * self.longest, -1)
+        if self._full:
+            return flat
+        real = flat.index_select(0, self._slot)
+        return real if self._in_order else flat.new_zeros(self._cells, flat.shape[-1]).index_copy(0, self._source, real)
+
+
 class SegmentAttention:
     """Attention over one sequence at a time, all of them in one call.
 
@@ -87,33 +125,26 @@ class SegmentAttention:
     PLAIN_UP_TO = 256
 
     def __init__(self, first: Tensor, lengths: Tensor, *, cells: int, bias: PositionBias | None = None) -> None:
-        self._sequences, self._longest, self._cells = len(lengths), int(lengths.max()), cells
-        steps = torch.arange(self._longest)
-        inside = steps[None, :] < lengths[:, None]
-        self._source = (first[:, None] + steps[None, :])[inside]  # cell of every real token
-        self._slot = torch.arange(self._sequences * self._longest).view(self._sequences, -1)[inside]
-        self._in_order = len(self._source) == cells and bool((self._source == torch.arange(cells)).all())
-        self._full = bool(inside.all()) and self._in_order
+        self._layout = SegmentLayout(first, lengths, cells=cells)
+        self._sequences, self._longest = self._layout.sequences, self._layout.longest
+        inside = self._layout.inside
         self._mask = None if bool(inside.all()) else inside[:, None, None, :]
         if bias is not None:
-            scores = bias(steps[None, :])
+            scores = bias(torch.arange(self._longest)[None, :])
             self._mask = scores if self._mask is None else scores.masked_fill(~self._mask, float("-inf"))
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, heads: int) -> Tensor:
         """See :class:`Attention`."""
-        q, k, v = (self._apart(part, heads) for part in (query, key, value))
-        flat = self._attend(q, k, v).transpose(1, 2).reshape(self._sequences * self._longest, -1)
-        if self._full:
-            return flat
-        real = flat.index_select(0, self._slot)
-        return real if self._in_order else flat.new_zeros(self._cells, flat.shape[-1]).index_copy(0, self._source, real)
+        q, k, v = (self._layout.apart(part, heads) for part in (query, key, value))
+        return self._layout.together(self._attend(q, k, v))
 
     def of_first(
         self, query: Module, hidden: Tensor, key: Tensor, value: Tensor, *, first: Tensor, heads: int
     ) -> Tensor:
         """See :class:`Attention`. One query a sequence, where the full layer has one a token."""
         q = query(hidden[first]).view(self._sequences, 1, heads, -1).transpose(1, 2)
-        return self._attend(q, self._apart(key, heads), self._apart(value, heads)).reshape(self._sequences, -1)
+        k, v = self._layout.apart(key, heads), self._layout.apart(value, heads)
+        return self._attend(q, k, v).reshape(self._sequences, -1)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Contexts (sequences, heads, queries, size) of q, which has one query a sequence or one a token."""
@@ -123,13 +154,6 @@ class SegmentAttention:
         if mask is not None and mask.dtype is not torch.bool:
             mask = mask.to(q.dtype)
         return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-
-    def _apart(self, part: Tensor, heads: int) -> Tensor:
-        """(cells, heads·size) → (sequences, heads, longest, size)."""
-        if not self._full:
-            real = part if self._in_order else part.index_select(0, self._source)
-            part = part.new_zeros(self._sequences * self._longest, part.shape[-1]).index_copy(0, self._slot, real)
-        return part.view(self._sequences, self._longest, heads, -1).transpose(1, 2)
 
 
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None) -> Tensor:

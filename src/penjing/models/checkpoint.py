@@ -26,9 +26,9 @@ from penjing.tokens import TextEncoder
 # What travels with a model: enough to open it in Transformers, nothing that could run.
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt",
-    "sentencepiece.bpe.model", "spiece.model", "added_tokens.json",
+    "sentencepiece.bpe.model", "spiece.model", "added_tokens.json", "chat_template.jinja",
 )  # fmt: skip
-_NUMBERS = ("max_position_embeddings", "pad_token_id", "vocab_size")  # of config.json, where present
+_NUMBERS = ("max_position_embeddings", "n_positions", "pad_token_id", "vocab_size")  # of config.json, where present
 _HUB_ANSWERS_WITHIN_S = 10.0
 
 
@@ -58,7 +58,7 @@ class Checkpoint:
     @property
     def max_tokens(self) -> int:
         """The longest sequence its position table allows."""
-        positions = int(self.config.get("max_position_embeddings", 512))
+        positions = int(self.config.get("max_position_embeddings") or self.config.get("n_positions") or 512)
         offset = int(self.config.get("pad_token_id") or 0) + 1
         return positions - offset if self.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else positions
 

@@ -7,7 +7,7 @@ packing that is nearly right raises no error and answers wrongly.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,11 +65,11 @@ def encoder_parts(model: Any) -> EncoderParts:
     return build(model.base_model)
 
 
-def unknown_family(model_type: str) -> CheckpointError:
-    """The refusal of a model type that has no packed path."""
+def unknown_family(model_type: str, known: Iterable[str] | None = None) -> CheckpointError:
+    """The refusal of a model type that has no packed path among the ``known`` ones, by default encoders."""
     return CheckpointError(
         f"model type {model_type!r}",
-        expected=f"one of {', '.join(sorted(FAMILIES))}",
+        expected=f"one of {', '.join(sorted(FAMILIES if known is None else known))}",
         do="Choose a checkpoint of a supported family.",
     )
 

@@ -53,7 +53,7 @@ def head_of(model: Any, embedding: Embedding | None = None) -> Head:
         return Head("tokens", lambda hidden: model.qa_outputs(dropout(hidden)))
     if task is Task.FEATURE_EXTRACTION:
         return Head(reads_of(task, embedding), torch.nn.Identity())
-    endings = ", ".join(f"…{ending}" for ending, _ in TASK_CLASSES.values())
+    endings = ", ".join(f"…{ending}" for ending, _ in TASK_CLASSES.values() if isinstance(ending, str))
     raise CheckpointError(f"a model of class {type(model).__name__}", expected=f"one of {endings}")
 
 

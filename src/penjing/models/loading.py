@@ -11,6 +11,7 @@ from penjing.core.errors import CheckpointError, ResourceError
 from penjing.core.extras import require
 from penjing.core.nouns import Task
 from penjing.models.checkpoint import Checkpoint, copy_tokenizer
+from penjing.models.decoder import DECODERS, WITHOUT_SDPA
 from penjing.models.families import FAMILIES, unknown_family
 from penjing.models.tasks import TASK_CLASSES
 
@@ -18,7 +19,7 @@ _SHOWN = 3
 
 
 def load_model(checkpoint: Checkpoint, task: Task | None = None, labels: Sequence[str] | None = None) -> Any:
-    """A Transformers encoder with a task's head, in fp32 and in evaluation mode.
+    """A Transformers encoder with a task's head, or a causal language model, in fp32 and in evaluation mode.
 
     Args:
         checkpoint: an inspected checkpoint.
@@ -31,10 +32,11 @@ def load_model(checkpoint: Checkpoint, task: Task | None = None, labels: Sequenc
             lack a part of the encoder, or without ``task`` of the head. Transformers alone
             would fill such gaps with random numbers.
     """
-    if checkpoint.model_type not in FAMILIES:
-        raise unknown_family(checkpoint.model_type)
-    transformers, torch = require("transformers", extra="train"), require("torch", extra="train")
     known = task or checkpoint.task or Task.TEXT_CLASSIFICATION
+    families = DECODERS if known is Task.TEXT_GENERATION else FAMILIES
+    if checkpoint.model_type not in families:
+        raise unknown_family(checkpoint.model_type, families)
+    transformers, torch = require("transformers", extra="train"), require("torch", extra="train")
     kind, is_bare = TASK_CLASSES[known][1], known is Task.FEATURE_EXTRACTION
     options: dict[str, Any] = {}
     if labels is not None:
@@ -43,7 +45,7 @@ def load_model(checkpoint: Checkpoint, task: Task | None = None, labels: Sequenc
         model, found = getattr(transformers, kind).from_pretrained(
             checkpoint.path,
             dtype=torch.float32,
-            attn_implementation="sdpa",
+            attn_implementation="eager" if checkpoint.model_type in WITHOUT_SDPA else "sdpa",
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
@@ -51,8 +53,9 @@ def load_model(checkpoint: Checkpoint, task: Task | None = None, labels: Sequenc
             output_loading_info=True,
             **options,
         )
+    may_lack_head = is_bare or task not in (None, Task.TEXT_GENERATION)  # a vocabulary's head is never new
     encoder = "" if is_bare else f"{model.base_model_prefix}."
-    _refuse_gaps(checkpoint, found, encoder=encoder, may_lack_head=task is not None or is_bare)
+    _refuse_gaps(checkpoint, found, encoder=encoder, may_lack_head=may_lack_head)
     return model.eval()
 
 

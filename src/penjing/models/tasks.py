@@ -9,7 +9,8 @@ from penjing.core.nouns import Embedding, Task
 from penjing.tokens import Reads
 
 # Task → how Transformers' class names end, and its automatic class. A bare encoder's ends in what others' end in too.
-TASK_CLASSES: dict[Task, tuple[str, str]] = {
+TASK_CLASSES: dict[Task, tuple[str | tuple[str, ...], str]] = {
+    Task.TEXT_GENERATION: (("ForCausalLM", "GPT2LMHeadModel"), "AutoModelForCausalLM"),
     Task.TEXT_CLASSIFICATION: ("ForSequenceClassification", "AutoModelForSequenceClassification"),
     Task.TOKEN_CLASSIFICATION: ("ForTokenClassification", "AutoModelForTokenClassification"),
     Task.QUESTION_ANSWERING: ("ForQuestionAnswering", "AutoModelForQuestionAnswering"),
