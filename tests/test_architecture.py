@@ -196,6 +196,7 @@ LONGER_FUNCTIONS = {
     "src/penjing/app/cli/export.py:_export": "a parameter a line for each option",
     "src/penjing/app/cli/finetune.py:_finetune": "a parameter a line for each option",
     "src/penjing/app/cli/predict.py:_predict": "a parameter a line for each option",
+    "src/penjing/app/cli/serve.py:_serve": "a parameter a line for each option",
     "src/penjing/app/cli/quickstart.py:_quickstart": "a parameter a line for each option",
     "src/penjing/app/conformance/kserve.py:_rest": "a client's checks in their order",
     "src/penjing/app/conformance/open_inference.py:_checks": "a client's checks in their order",

@@ -4,7 +4,8 @@ from penjing.serve.answers import Answers, Cost
 from penjing.serve.catalogue import Catalogue, FolderCatalogue, StoreCatalogue
 from penjing.serve.metrics import METRICS
 from penjing.serve.recipe import ServeRecipe, VersionPolicy
-from penjing.serve.server import Server, running_server, serve
+from penjing.serve.running import running_server, serve
+from penjing.serve.server import Server
 
 __all__ = [
     "METRICS",

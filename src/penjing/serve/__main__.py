@@ -15,7 +15,8 @@ from penjing.core.errors import PenjingError
 from penjing.core.recipe import resolve_recipe
 from penjing.serve.catalogue import StoreCatalogue
 from penjing.serve.recipe import ServeRecipe
-from penjing.serve.server import Server, serve
+from penjing.serve.running import serve
+from penjing.serve.server import Server
 from penjing.store.store import Store
 
 

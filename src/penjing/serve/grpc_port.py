@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from penjing.core.extras import require
 from penjing.serve.plane import DataPlane
 from penjing.serve.recipe import ServeRecipe
+from penjing.serve.tls import Certificates
 
 if TYPE_CHECKING:
     from penjing.serve.grpc.listener import Listener
 
 
-async def open_listener(plane: DataPlane, recipe: ServeRecipe) -> Listener:
+async def open_listener(plane: DataPlane, recipe: ServeRecipe, certificates: Certificates | None) -> Listener:
     """A gRPC server that listens and does not answer yet, on the running event loop.
 
     Raises:
@@ -22,4 +23,4 @@ async def open_listener(plane: DataPlane, recipe: ServeRecipe) -> Listener:
         require(package, extra="serve")
     from penjing.serve.grpc.listener import Listener
 
-    return Listener(plane, recipe)
+    return Listener(plane, recipe, certificates)

@@ -1,9 +1,10 @@
-"""Taking a port before anything is loaded, and saying who has it otherwise."""
+"""Taking a port or a Unix socket before anything is loaded, and saying who has it otherwise."""
 
 from __future__ import annotations
 
 import errno
 import socket
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from penjing.core.errors import ResourceError
 
 _BACKLOG = 2048
 _LISTENING = "0A"
+_LONGEST_PATH = 107  # sun_path of unix(7), less the closing zero
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -38,6 +40,58 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise _cannot_listen(host, port, error) from error
     return listener
+
+
+def listen_unix(path: Path) -> socket.socket:
+    """A listening Unix socket. One that a server left behind when it was killed is replaced.
+
+    Raises:
+        ResourceError: another server listens there, something else lies there, or the directory is not for us.
+    """
+    make_room(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ResourceError(
+            f"cannot listen on {path}: {error.strerror}", expected="a directory that this user may write to"
+        ) from error
+    return listener
+
+
+def make_room(path: Path) -> None:
+    """See that nothing lies where a Unix socket is to be made.
+
+    Raises:
+        ResourceError: as :func:`listen_unix`.
+    """
+    if len(bytes(path)) > _LONGEST_PATH:
+        raise ResourceError(
+            f"the path {path} has {len(bytes(path))} bytes",
+            expected=f"at most {_LONGEST_PATH} for a Unix socket",
+            do="Choose a shorter one, such as below /run.",
+        )
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # the bind will say
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise ResourceError(f"{path} is there and is no socket", expected="a free path", do="Choose another.")
+        if _is_answered(path):
+            raise ResourceError(
+                f"another server listens on {path}", expected="a free path", do="Stop it, or choose another path."
+            )
+        path.unlink()
+
+
+def _is_answered(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+        except OSError:  # full, or not ours to ask: somebody has it
+            return True
+        return True
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> ResourceError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -53,6 +54,10 @@ class ServeRecipe(Frozen):
         load_tries, load_retry_s: how often, and how long apart, a version that fails is tried.
         host, port: where to listen; port 0 takes a free one.
         grpc_port: where to listen for gRPC; None does not; 0 takes a free one.
+        uds, grpc_uds: Unix sockets to listen on, instead of ``host`` and ``port`` and of ``grpc_port``. Who may
+            connect is left to the umask.
+        tls_cert, tls_key: PEM files; both ports speak TLS then. Renewed files are taken up while serving.
+        tls_client_ca: PEM file; only clients with a certificate of one of these authorities are let in.
         grpc_reflection: tell gRPC clients which services there are.
         cors: let browsers on other sites call.
         instances: engine instances a version; None is one a usable core.
@@ -65,7 +70,8 @@ class ServeRecipe(Frozen):
         long_text: what to do with text over the model's limit: ``cut`` it (and say so in
             ``x-penjing-cut-texts``) or ``refuse`` it.
         header_timeout_s: how long a client may take to send the head of a request.
-        keep_alive_s: how long an idle connection is kept.
+        keep_alive_s: how long an idle HTTP connection is kept.
+        grpc_idle_s: how long a gRPC connection without calls is kept; clients come back by themselves.
         max_connections: open HTTP connections, beyond which new ones are turned away; and gRPC calls
             at one time, beyond which further ones are.
         grace_s: how long a stop waits for requests in flight.
@@ -80,6 +86,11 @@ class ServeRecipe(Frozen):
     host: str = "127.0.0.1"
     port: int = Field(default=8501, ge=0, le=65535)
     grpc_port: int | None = Field(default=None, ge=0, le=65535)
+    uds: Path | None = None
+    grpc_uds: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
     grpc_reflection: bool = False
     cors: bool = False
     instances: int | None = Field(default=None, ge=1)
@@ -91,5 +102,23 @@ class ServeRecipe(Frozen):
     long_text: Literal["cut", "refuse"] = "cut"
     header_timeout_s: float = Field(default=10.0, gt=0)
     keep_alive_s: int = Field(default=65, ge=1)
+    grpc_idle_s: float = Field(default=300.0, gt=0)
     max_connections: int = Field(default=1024, ge=1)
     grace_s: float = Field(default=30.0, ge=0)
+
+    @property
+    def speaks_grpc(self) -> bool:
+        """Whether it is to listen for gRPC at all."""
+        return self.grpc_port is not None or self.grpc_uds is not None
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise ValueError("tls_client_ca wants tls_cert and tls_key beside it")
+        if self.grpc_port is not None and self.grpc_uds is not None:
+            raise ValueError("grpc_port and grpc_uds exclude each other: one place to listen for gRPC")
+        if self.uds is not None and self.uds == self.grpc_uds:
+            raise ValueError("uds and grpc_uds are the same file: two protocols want two sockets")
+        return self

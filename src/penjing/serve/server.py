@@ -1,26 +1,22 @@
 """The server put together: models, data plane, dialects, sockets; how it starts and how it stops.
 
 Promises: a port in use is an error before anything is loaded; from the first moment the server
-answers, /readyz with 503 until every model is loaded; on SIGTERM and SIGINT no accepted request is lost: those in
+answers, /readyz with 503 until every model is loaded; when it stops no accepted request is lost: those in
 flight are finished (within ``grace_s``), later ones are told to go elsewhere.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import uvicorn
 
-from penjing.core.errors import NotReadyError, ServingError
+from penjing.core.errors import NotReadyError
 from penjing.serve.api.mounts import all_mounts
 from penjing.serve.api.site import Site
 from penjing.serve.catalogue import Catalogue
@@ -29,9 +25,10 @@ from penjing.serve.loading import EngineOpener, open_bundle_engine
 from penjing.serve.metrics import Metrics
 from penjing.serve.models import Models
 from penjing.serve.plane import DataPlane
-from penjing.serve.ports import listen
+from penjing.serve.ports import listen, listen_unix
 from penjing.serve.recipe import ServeRecipe
 from penjing.serve.slow_clients import close_slow_clients
+from penjing.serve.tls import Certificates
 
 if TYPE_CHECKING:  # loaded only where a recipe asks for it
     from penjing.serve.grpc.listener import Listener
@@ -41,10 +38,8 @@ try:
 except ImportError:  # Windows has none
     from asyncio import new_event_loop  # type: ignore[assignment]
 
-_LOG = logging.getLogger(__name__)
 _LINGER_S = 0.2  # how long late-comers are still told that the server stops
 _LOOK_EVERY_S = 0.02
-_LOOK_ALIVE_S = 1.0
 
 T = TypeVar("T")
 
@@ -58,22 +53,23 @@ class Server:
         open_with: opens a bundle's engine; tests hand in their own.
 
     Attributes:
-        url: where it listens for HTTP.
+        port: for HTTP; 0 on a Unix socket.
+        url: where it listens for HTTP; ``unix:`` and a path on a Unix socket.
         grpc_address: where it listens for gRPC, as a client wants it; None where it does not.
         plane: for predictions without HTTP.
 
     Raises:
-        ResourceError: a port cannot be had, or gRPC is not installed.
+        ResourceError: a port or certificate cannot be had, or gRPC is not installed.
     """
 
     def __init__(
         self, catalogue: Catalogue, recipe: ServeRecipe, *, open_with: EngineOpener = open_bundle_engine
     ) -> None:
         self._recipe = recipe
-        self._socket = listen(recipe.host, recipe.port)
-        host = f"[{recipe.host}]" if ":" in recipe.host else recipe.host
-        self.port: int = self._socket.getsockname()[1]
-        self.url = f"http://{host}:{self.port}"
+        self._certificates = Certificates.of(recipe)
+        self._socket = listen_unix(recipe.uds) if recipe.uds else listen(recipe.host, recipe.port)
+        self.port: int = 0 if recipe.uds else self._socket.getsockname()[1]
+        self.url = _url(recipe, self.port)
         self.plane = DataPlane(Models(catalogue, recipe, open_with=open_with), Metrics(), long_text=recipe.long_text)
         self._site = Site(
             all_mounts(self.plane, recipe),
@@ -81,7 +77,7 @@ class Server:
             request_timeout_ms=recipe.request_timeout_ms,
             cors=recipe.cors,
         )
-        self._http = uvicorn.Server(_uvicorn_config(self._site, recipe))
+        self._http = uvicorn.Server(_uvicorn_config(self._site, recipe, self._certificates))
         self._runner = asyncio.Runner(loop_factory=new_event_loop)
         self._grpc: Listener | None = None
         self.grpc_address = self._listen_for_grpc()
@@ -137,10 +133,10 @@ class Server:
         return self._site.in_flight + (self._grpc.in_flight if self._grpc else 0)
 
     def _listen_for_grpc(self) -> str | None:
-        if self._recipe.grpc_port is None:
+        if not self._recipe.speaks_grpc:
             return None
         try:
-            self._grpc = _elsewhere(self._runner, open_listener(self.plane, self._recipe))
+            self._grpc = _elsewhere(self._runner, open_listener(self.plane, self._recipe, self._certificates))
         except BaseException:
             self._release()
             raise
@@ -148,100 +144,36 @@ class Server:
 
     def _release(self) -> None:
         """Give the ports back, of a server that does not run."""
-        self._socket.close()
+        self._close_socket()
         if self._grpc:
             _elsewhere(self._runner, self._grpc.stop())
             self._grpc = None
         self._runner.close()
+
+    def _close_socket(self) -> None:
+        self._socket.close()
+        if self._recipe.uds is not None:
+            self._recipe.uds.unlink(missing_ok=True)
 
     def _run(self) -> None:
         with self._runner:
             self._runner.run(self._serve())
 
     async def _serve(self) -> None:
-        guard = asyncio.create_task(close_slow_clients(self._http, header_timeout_s=self._recipe.header_timeout_s))
+        guards = [asyncio.create_task(close_slow_clients(self._http, header_timeout_s=self._recipe.header_timeout_s))]
+        if self._certificates:
+            guards.append(asyncio.create_task(self._certificates.follow()))
         try:
             if self._grpc:
                 await self._grpc.start()
             await self._http.serve(sockets=[self._socket])
         finally:
-            guard.cancel()
+            for guard in guards:
+                guard.cancel()
+            self._close_socket()
             if self._grpc:
                 await self._grpc.stop()
                 self._grpc = None
-
-
-@contextmanager
-def running_server(
-    catalogue: Catalogue,
-    recipe: ServeRecipe,
-    *,
-    open_with: EngineOpener = open_bundle_engine,
-    ready_within_s: float | None = 120.0,
-) -> Iterator[Server]:
-    """A server in threads of this process, stopped when the block ends.
-
-    Args:
-        catalogue: what there is to serve.
-        recipe: how to serve it.
-        open_with: opens a bundle's engine; tests hand in their own.
-        ready_within_s: wait so long for the models; None does not wait.
-
-    Raises:
-        ResourceError: the port cannot be had.
-        NotReadyError: a model cannot be loaded.
-    """
-    server = Server(catalogue, recipe, open_with=open_with)
-    server.start()
-    try:
-        if ready_within_s is not None:
-            server.wait_until_ready(timeout_s=ready_within_s)
-        yield server
-    finally:
-        server.stop()
-
-
-def serve(
-    catalogue: Catalogue,
-    recipe: ServeRecipe,
-    *,
-    open_with: EngineOpener = open_bundle_engine,
-    on_start: Callable[[Server], None] | None = None,
-) -> None:
-    """Serve until SIGTERM or SIGINT; a second one cuts the wait short. To be called from the main thread.
-
-    Args:
-        catalogue: what there is to serve.
-        recipe: how to serve it.
-        open_with: opens a bundle's engine; tests hand in their own.
-        on_start: called once the server answers, before the models are ready.
-
-    Raises:
-        ResourceError: the port cannot be had.
-        ServingError: the server broke down.
-    """
-    told = threading.Event()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        del frame
-        _LOG.info("%s: finishing the requests in flight", signal.Signals(number).name)
-        if told.is_set():
-            server.hurry()
-        told.set()
-
-    server = Server(catalogue, recipe, open_with=open_with)
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        server.start()
-        if on_start is not None:
-            on_start(server)
-        while not told.wait(_LOOK_ALIVE_S):
-            if not server.is_alive:
-                raise ServingError("the HTTP thread has ended by itself", do="See the log, and start again.")
-        server.stop()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _elsewhere(runner: asyncio.Runner, work: Coroutine[Any, Any, T]) -> T:
@@ -250,7 +182,14 @@ def _elsewhere(runner: asyncio.Runner, work: Coroutine[Any, Any, T]) -> T:
         return helper.submit(runner.run, work).result()
 
 
-def _uvicorn_config(site: Site, recipe: ServeRecipe) -> uvicorn.Config:
+def _url(recipe: ServeRecipe, port: int) -> str:
+    if recipe.uds is not None:
+        return f"unix:{recipe.uds}"
+    host = f"[{recipe.host}]" if ":" in recipe.host else recipe.host
+    return f"{'https' if recipe.tls_cert else 'http'}://{host}:{port}"
+
+
+def _uvicorn_config(site: Site, recipe: ServeRecipe, certificates: Certificates | None) -> uvicorn.Config:
     return uvicorn.Config(
         site,
         http="httptools",
@@ -263,4 +202,5 @@ def _uvicorn_config(site: Site, recipe: ServeRecipe) -> uvicorn.Config:
         timeout_keep_alive=recipe.keep_alive_s,
         timeout_graceful_shutdown=1,
         limit_concurrency=recipe.max_connections,
+        ssl_context_factory=(lambda _config, _usual: certificates.context) if certificates else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +18,8 @@ curl localhost:8501/v1/models/newsgroups:predict -d '{"instances": ["the shuttle
 
 The newest version of each model is served, and every version an alias leads to; new ones are picked up
 while it runs. gRPC has a port of its own, where one is given. /readyz answers 200 once all are loaded and
-warm; /metrics speaks Prometheus. SIGTERM finishes what was accepted. --json prints the addresses, once it
+warm; /metrics speaks Prometheus. SIGTERM finishes what was accepted. --tls-cert and
+--tls-key encrypt both ports; a renewed certificate is taken up. --json prints the addresses, once it
 listens, for a program to read.
 """
 
@@ -31,6 +33,13 @@ def _serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 by default.")] = None,
     port: Annotated[int | None, typer.Option(help="8501 by default; 0 takes a free one.")] = None,
     grpc_port: Annotated[int | None, typer.Option(help="Speak gRPC there, usually 8500; 0 takes a free one.")] = None,
+    uds: Annotated[Path | None, typer.Option(help="Listen on this Unix socket instead of a port.")] = None,
+    grpc_uds: Annotated[Path | None, typer.Option(help="Speak gRPC on this Unix socket.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Speak TLS with this certificate (PEM).")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key (PEM).")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="Let in only clients with a certificate of this authority (PEM).")
+    ] = None,
     models: Annotated[list[str] | None, typer.Option("--model", help="Serve only this model. May be repeated.")] = None,
     recipe: RECIPE = None,
     sets: SETS = None,
@@ -41,7 +50,17 @@ def _serve(
     from penjing.serve import Server, ServeRecipe, StoreCatalogue, serve
     from penjing.store import Store
 
-    flags = {"host": host, "port": port, "grpc_port": grpc_port, "models": models or None}
+    flags = {
+        "host": host,
+        "port": port,
+        "grpc_port": grpc_port,
+        "uds": uds,
+        "grpc_uds": grpc_uds,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+        "tls_client_ca": tls_client_ca,
+        "models": models or None,
+    }
     told = resolve_recipe(ServeRecipe, recipe, sets or (), flags=flags)
 
     def announce(server: Server) -> None:

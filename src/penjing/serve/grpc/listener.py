@@ -21,8 +21,9 @@ from penjing.serve.grpc.reflection import NAMES, Reflection
 from penjing.serve.grpc.tensorflow_serving.model_service import ModelService
 from penjing.serve.grpc.tensorflow_serving.prediction_service import PredictionService
 from penjing.serve.plane import DataPlane
-from penjing.serve.ports import listen
+from penjing.serve.ports import listen, listen_unix
 from penjing.serve.recipe import ServeRecipe
+from penjing.serve.tls import Certificates
 
 _DEAD_PEER_MS = 20_000
 _TAKEN_WITHIN_S = 3.0
@@ -33,23 +34,25 @@ class Listener:
 
     Args:
         plane: answers predictions.
-        recipe: its ``grpc_port``, and limits.
+        recipe: its ``grpc_port`` or ``grpc_uds``, and limits.
+        certificates: for TLS; None speaks without.
 
     Attributes:
-        address: host and port, as a client wants them.
+        address: host and port, or ``unix:`` and a path, as a client wants them.
 
     Raises:
         ResourceError: the port cannot be had.
     """
 
-    def __init__(self, plane: DataPlane, recipe: ServeRecipe) -> None:
+    def __init__(self, plane: DataPlane, recipe: ServeRecipe, certificates: Certificates | None = None) -> None:
         self._calls = Calls(plane, timeout_s=recipe.request_timeout_ms / 1000, most=recipe.max_connections)
         # As many again may watch: gRPC's own count has those, too, and not every release counts well.
         self._server = aio.server(options=_options(recipe), maximum_concurrent_rpcs=2 * recipe.max_connections)
         for name, handlers in _handlers(plane, recipe, self._calls).items():
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
         self._is_started = False
-        self.address = self._bind(recipe.host, recipe.grpc_port or 0)
+        self._path = recipe.grpc_uds
+        self.address = self._bind(_address(recipe), certificates)
 
     @property
     def in_flight(self) -> int:
@@ -70,16 +73,29 @@ class Listener:
             await self.start()
         self._calls.is_over = True
         await self._server.stop(None if self.in_flight else _TAKEN_WITHIN_S)
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
 
-    def _bind(self, host: str, port: int) -> str:
-        with listen(host, port) as probe:  # says who has the port, which gRPC does not
-            number, port = probe.getsockname()[:2]
-        address = f"[{number}]:{port}" if ":" in number else f"{number}:{port}"
+    def _bind(self, address: str, certificates: Certificates | None) -> str:
         try:
-            self._server.add_insecure_port(address)
+            if certificates is None:
+                self._server.add_insecure_port(address)
+            else:
+                self._server.add_secure_port(address, certificates.for_grpc())
         except RuntimeError as error:
-            raise ResourceError(f"cannot listen on {address}: {error}", expected="a free port") from error
+            raise ResourceError(f"cannot listen on {address}: {error}", expected="a free place") from error
         return address
+
+
+def _address(recipe: ServeRecipe) -> str:
+    """Where to listen, proved free: we say who has a port, which gRPC does not."""
+    if recipe.grpc_uds is not None:
+        listen_unix(recipe.grpc_uds).close()
+        recipe.grpc_uds.unlink()
+        return f"unix:{recipe.grpc_uds}"
+    with listen(recipe.host, recipe.grpc_port or 0) as probe:
+        number, port = probe.getsockname()[:2]
+    return f"[{number}]:{port}" if ":" in number else f"{number}:{port}"
 
 
 def _handlers(plane: DataPlane, recipe: ServeRecipe, calls: Calls) -> Mapping[str, dict[str, Any]]:
@@ -106,6 +122,7 @@ def _options(recipe: ServeRecipe) -> Sequence[tuple[str, int]]:
         ("grpc.max_receive_message_length", recipe.max_body_bytes),
         ("grpc.max_concurrent_streams", recipe.max_connections),
         ("grpc.server_handshake_timeout_ms", round(recipe.header_timeout_s * 1000)),
+        ("grpc.max_connection_idle_ms", round(recipe.grpc_idle_s * 1000)),
         ("grpc.keepalive_time_ms", recipe.keep_alive_s * 1000),
         ("grpc.keepalive_timeout_ms", _DEAD_PEER_MS),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -1,0 +1,95 @@
+"""Running a server: until a block of code ends, or until a signal comes.
+
+Promise: on SIGTERM and SIGINT no accepted request is lost, as :class:`penjing.serve.server.Server` stops.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from penjing.core.errors import ServingError
+from penjing.serve.catalogue import Catalogue
+from penjing.serve.loading import EngineOpener, open_bundle_engine
+from penjing.serve.recipe import ServeRecipe
+from penjing.serve.server import Server
+
+_LOG = logging.getLogger(__name__)
+_LOOK_ALIVE_S = 1.0
+
+
+@contextmanager
+def running_server(
+    catalogue: Catalogue,
+    recipe: ServeRecipe,
+    *,
+    open_with: EngineOpener = open_bundle_engine,
+    ready_within_s: float | None = 120.0,
+) -> Iterator[Server]:
+    """A server in threads of this process, stopped when the block ends.
+
+    Args:
+        catalogue: what there is to serve.
+        recipe: how to serve it.
+        open_with: opens a bundle's engine; tests hand in their own.
+        ready_within_s: wait so long for the models; None does not wait.
+
+    Raises:
+        ResourceError: the port cannot be had.
+        NotReadyError: a model cannot be loaded.
+    """
+    server = Server(catalogue, recipe, open_with=open_with)
+    server.start()
+    try:
+        if ready_within_s is not None:
+            server.wait_until_ready(timeout_s=ready_within_s)
+        yield server
+    finally:
+        server.stop()
+
+
+def serve(
+    catalogue: Catalogue,
+    recipe: ServeRecipe,
+    *,
+    open_with: EngineOpener = open_bundle_engine,
+    on_start: Callable[[Server], None] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; a second one cuts the wait short. To be called from the main thread.
+
+    Args:
+        catalogue: what there is to serve.
+        recipe: how to serve it.
+        open_with: opens a bundle's engine; tests hand in their own.
+        on_start: called once the server answers, before the models are ready.
+
+    Raises:
+        ResourceError: the port cannot be had.
+        ServingError: the server broke down.
+    """
+    told = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        _LOG.info("%s: finishing the requests in flight", signal.Signals(number).name)
+        if told.is_set():
+            server.hurry()
+        told.set()
+
+    server = Server(catalogue, recipe, open_with=open_with)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        server.start()
+        if on_start is not None:
+            on_start(server)
+        while not told.wait(_LOOK_ALIVE_S):
+            if not server.is_alive:
+                raise ServingError("the HTTP thread has ended by itself", do="See the log, and start again.")
+        server.stop()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
