@@ -55,7 +55,8 @@ def test_both_packed_paths_equal_the_padded_reference(family, width, task, embed
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_gradients_equal_those_of_the_padded_reference(family, task, embedding):
     sequences = random_sequences(LENGTHS)
-    batch = pack_sequences(sequences, width=sum(LENGTHS), rows=[range(len(LENGTHS))])
+    reads = head_of(tiny_model(family, task), embedding).reads
+    batch = pack_sequences(sequences, width=sum(LENGTHS), rows=[range(len(LENGTHS))], reads=reads)
     reference, packed = tiny_model(family, task), tiny_model(family, task)
     padded = padded_outputs(reference, sequences, pad_id=1, embedding=embedding)
     targets = torch.arange(len(padded)) % padded.shape[1]
@@ -70,7 +71,7 @@ def test_gradients_equal_those_of_the_padded_reference(family, task, embedding):
 
 def sorted_as(batch, padded):
     """Rows of the padded reference apart by sequence, in the batch's order."""
-    counts = [length if batch.reads == "tokens" else 1 for length in LENGTHS]
+    counts = [length if batch.reads in ("tokens", "chosen") else 1 for length in LENGTHS]
     apart = torch.split(padded, counts)
     return [(index, apart[index]) for index in batch.order]
 
@@ -81,7 +82,7 @@ def test_the_same_graph_gives_the_mean_of_a_text_and_each_of_its_tokens():
     batch = pack_sequences(random_sequences([5, 9, 3]), width=16, reads="mean")
     rows = (batch.input_ids, batch.position_ids, batch.segment_ids, batch.token_type_ids)
     forward = RowForward(encoder)
-    every = replace(batch, reads="tokens")
+    every = pack_sequences(random_sequences([5, 9, 3]), width=16, reads="tokens")
     with torch.no_grad():
         mean, tokens = (
             forward(*(torch.from_numpy(part) for part in (*rows, one.cells, one.spans))).numpy()
@@ -89,6 +90,21 @@ def test_the_same_graph_gives_the_mean_of_a_text_and_each_of_its_tokens():
         )
     for whole, parts in zip(mean, every.by_sequence(tokens), strict=True):
         np.testing.assert_allclose(parts.mean(axis=0), whole, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_vocabulary_head_is_computed_at_the_chosen_tokens_alone(family):
+    model, encoder = tiny_model(family, Task.FILL_MASK), PackedEncoder(tiny_model(family, Task.FILL_MASK))
+    sequences, places = random_sequences([7, 13, 5]), [[2, 6], [], [0, 1, 4]]
+    chosen = [replace(one, chosen=np.array(at, np.int64)) for one, at in zip(sequences, places, strict=True)]
+    batch = pack_sequences(chosen, width=32, reads="chosen")
+    with torch.no_grad():
+        padded = torch.split(padded_outputs(model, sequences, pad_id=model.config.pad_token_id or 0), [7, 13, 5])
+        reference = torch.cat([padded[index][places[index]] for index in batch.order])
+        by_segment, by_row = encoder(PackedTensors.of(batch)), forward_in_rows(encoder, batch)
+    assert reference.shape == (5, encoder.model.config.vocab_size)
+    np.testing.assert_allclose(by_segment, reference, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(by_row, reference, rtol=0, atol=1e-9)
 
 
 def test_rows_do_not_see_what_stands_in_padding_cells():

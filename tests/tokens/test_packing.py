@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -149,3 +151,15 @@ def test_nothing_is_no_flat_batch():
     with pytest.raises(ValueError, match="no sequences"):
         pack_flat([])
     assert pack_rows([], 16) == []
+
+
+def test_a_head_reads_those_tokens_that_each_sequence_names_and_all_where_it_names_none():
+    named = [np.array([1, 3], np.int64), None, np.array([], np.int64)]
+    sequences = [replace(one, chosen=at) for one, at in zip(made([4, 2, 3]), named, strict=True)]
+    batch = pack_sequences(sequences, width=9, reads="chosen")
+    read = batch.input_ids.ravel()[batch.cells]
+    assert dict(zip(batch.order.tolist(), (own.tolist() for own in batch.by_sequence(read)), strict=True)) == {
+        0: [2, 4], 1: [5, 6], 2: [],
+    }  # fmt: skip
+    assert batch.in_order(read).tolist() == [2, 4, 5, 6]
+    assert pack_flat(sequences, reads="chosen").cells.tolist() == [1, 3, 4, 5]

@@ -65,7 +65,7 @@ def task_for(checkpoint: Checkpoint, wanted: Task | None = None) -> Task:
         CheckpointError: it is ready for none, or for another than ``wanted``.
     """
     named = checkpoint.task
-    if named is None and wanted is Task.FEATURE_EXTRACTION:
+    if named in (None, Task.FILL_MASK) and wanted is Task.FEATURE_EXTRACTION:
         return wanted  # an encoder under the head of a pretraining task
     if named is None:
         raise CheckpointError(

@@ -55,14 +55,20 @@ def bulk_outputs(
 
 
 def bulk_token_outputs(
-    engine: Engine, sequences: Sequence[Encoding], *, batch_tokens: int = BATCH_TOKENS
+    engine: Engine, sequences: Sequence[Encoding], *, batch_tokens: int = BATCH_TOKENS, reads: Reads = "tokens"
 ) -> Iterator[tuple[int, Floats]]:
-    """Outputs of every token of all sequences, in no particular order of sequences.
+    """Outputs of tokens of all sequences, in no particular order of sequences.
+
+    Args:
+        engine: runs the batches.
+        sequences: at least one.
+        batch_tokens: of a batch.
+        reads: ``tokens``, or ``chosen`` for those alone that the sequences name.
 
     Yields:
         (index, outputs float32 (tokens, outputs)): which sequence, and its outputs.
     """
-    batches = packed_batches(sequences, batch_tokens=batch_tokens, reads="tokens")
+    batches = packed_batches(sequences, batch_tokens=batch_tokens, reads=reads)
     for batch, outputs in _run_all(engine, batches):
         yield from zip(batch.order.tolist(), batch.by_sequence(outputs), strict=True)
 

@@ -66,7 +66,8 @@ class Checkpoint:
     def task(self) -> Task | None:
         """What it is for, as its class and the files beside it say; None if they say nothing that is known."""
         named = task_of(self.config)
-        return Task.FEATURE_EXTRACTION if named is None and (self.path / MODULES).is_file() else named
+        under_pretraining = named in (None, Task.FILL_MASK)
+        return Task.FEATURE_EXTRACTION if under_pretraining and (self.path / MODULES).is_file() else named
 
     @property
     def embedding(self) -> Embedding:

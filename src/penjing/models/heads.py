@@ -25,7 +25,7 @@ class Head:
     """What follows the last layer.
 
     Attributes:
-        reads: the first token of each sequence, every token, or their mean.
+        reads: the first token of each sequence, every token, their mean, or the tokens that a sequence names.
         outputs: hidden states (read, hidden) of what it reads → (read, outputs).
     """
 
@@ -51,6 +51,8 @@ def head_of(model: Any, embedding: Embedding | None = None) -> Head:
     if task is Task.QUESTION_ANSWERING:
         dropout = getattr(model, "dropout", torch.nn.Identity())
         return Head("tokens", lambda hidden: model.qa_outputs(dropout(hidden)))
+    if task is Task.FILL_MASK:
+        return Head("chosen", _VOCABULARY_HEADS[model.config.model_type](model))
     if task is Task.FEATURE_EXTRACTION:
         return Head(reads_of(task, embedding), torch.nn.Identity())
     endings = ", ".join(f"…{ending}" for ending, _ in TASK_CLASSES.values() if isinstance(ending, str))
@@ -73,4 +75,32 @@ def _distilbert_head(model: Any) -> Callable[[Tensor], Tensor]:
 _SEQUENCE_HEADS: dict[str, Callable[[Any], Callable[[Tensor], Tensor]]] = {
     "bert": _bert_head,
     "distilbert": _distilbert_head,
+}
+
+
+def _lm_head(model: Any) -> Callable[[Tensor], Tensor]:
+    return lambda hidden: model.lm_head(hidden)
+
+
+def _electra_lm_head(model: Any) -> Callable[[Tensor], Tensor]:
+    return lambda hidden: model.generator_lm_head(model.generator_predictions(hidden))
+
+
+def _distilbert_lm_head(model: Any) -> Callable[[Tensor], Tensor]:
+    def outputs(hidden: Tensor) -> Tensor:
+        normed = model.vocab_layer_norm(model.activation(model.vocab_transform(hidden)))
+        logits: Tensor = model.vocab_projector(normed)
+        return logits
+
+    return outputs
+
+
+_VOCABULARY_HEADS: dict[str, Callable[[Any], Callable[[Tensor], Tensor]]] = {
+    "bert": lambda model: lambda hidden: model.cls(hidden),
+    "roberta": _lm_head,
+    "xlm-roberta": _lm_head,
+    "camembert": _lm_head,
+    "mpnet": _lm_head,
+    "electra": _electra_lm_head,
+    "distilbert": _distilbert_lm_head,
 }

@@ -32,6 +32,7 @@ class PackedTensors:
     Attributes:
         ids, positions, types: int64 (cells,).
         first, lengths: int64 (sequences,).
+        chosen: int64 (outputs,), the cells that sequences name to be read; None is every token's.
     """
 
     ids: Tensor
@@ -39,6 +40,7 @@ class PackedTensors:
     types: Tensor
     first: Tensor
     lengths: Tensor
+    chosen: Tensor | None = None
 
     @classmethod
     def of(cls, batch: PackedBatch) -> PackedTensors:
@@ -46,7 +48,8 @@ class PackedTensors:
         ids, positions, types = (
             torch.from_numpy(part.reshape(-1)) for part in (batch.input_ids, batch.position_ids, batch.token_type_ids)
         )
-        return cls(ids, positions, types, torch.from_numpy(batch.first), torch.from_numpy(batch.lengths))
+        chosen = torch.from_numpy(batch.cells) if batch.reads == "chosen" else None
+        return cls(ids, positions, types, torch.from_numpy(batch.first), torch.from_numpy(batch.lengths), chosen)
 
 
 class PackedEncoder(nn.Module):
@@ -111,7 +114,9 @@ class PackedEncoder(nn.Module):
         return hidden
 
     def _read(self, batch: PackedTensors) -> Tensor | None:
-        if self.head.reads != "tokens":
+        if self.head.reads == "chosen" and batch.chosen is not None:
+            return batch.chosen
+        if self.head.reads in ("first", "mean"):
             return batch.first
         tokens = torch.from_numpy(token_cells(batch.first.numpy(), batch.lengths.numpy()))
         return None if len(tokens) == len(batch.ids) and bool((tokens.diff() == 1).all()) else tokens

@@ -14,6 +14,7 @@ TASK_CLASSES: dict[Task, tuple[str | tuple[str, ...], str]] = {
     Task.TEXT_CLASSIFICATION: ("ForSequenceClassification", "AutoModelForSequenceClassification"),
     Task.TOKEN_CLASSIFICATION: ("ForTokenClassification", "AutoModelForTokenClassification"),
     Task.QUESTION_ANSWERING: ("ForQuestionAnswering", "AutoModelForQuestionAnswering"),
+    Task.FILL_MASK: ("ForMaskedLM", "AutoModelForMaskedLM"),
     Task.FEATURE_EXTRACTION: ("Model", "AutoModel"),
 }
 
@@ -28,4 +29,6 @@ def reads_of(task: Task | None, embedding: Embedding | None = None) -> Reads:
     """What the head for a task reads of each sequence."""
     if task is Task.FEATURE_EXTRACTION:
         return embedding.pooling if embedding else "mean"
+    if task is Task.FILL_MASK:
+        return "chosen"
     return "first" if task in (None, Task.TEXT_CLASSIFICATION) else "tokens"

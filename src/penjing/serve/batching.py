@@ -19,6 +19,7 @@ from penjing.serve.answers import Floats
 from penjing.serve.queue import Permit
 from penjing.serve.work import Work
 from penjing.tokens import Encoding, Reads, pack_sequences
+from penjing.tokens.packing import places_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +123,11 @@ def _run(engine: Engine, pieces: Sequence[Piece], *, packing: Packing) -> list[O
         raise ValueError(f"the engine gave {len(answers)} rows, {len(batch.cells)} were asked for")
     outputs = batch.in_order(answers)
     if len(distinct) < len(sequences):
-        outputs = _repeated(outputs, distinct, places, of_tokens=packing.reads == "tokens")
+        outputs = _repeated(outputs, distinct, places, reads=packing.reads)
     ran_at, fill = time.monotonic(), batch.fill
     outcomes, begin = [], 0
     for piece in pieces:
-        end = begin + (piece.tokens if packing.reads == "tokens" else len(piece.sequences))
+        end = begin + _rows(piece.sequences, packing.reads)
         outcomes.append(Outcome(piece, outputs[begin:end], None, fill, ran_at))
         begin = end
     return outcomes
@@ -134,11 +135,11 @@ def _run(engine: Engine, pieces: Sequence[Piece], *, packing: Packing) -> list[O
 
 def _once(sequences: Sequence[Encoding]) -> tuple[list[Encoding], list[int]]:
     """Each sequence once, and which of those stands at each place."""
-    numbers: dict[tuple[bytes, bytes], int] = {}
+    numbers: dict[tuple[bytes, ...], int] = {}
     distinct: list[Encoding] = []
     places: list[int] = []
     for one in sequences:
-        key = one.ids.tobytes(), b"" if one.type_ids is None else one.type_ids.tobytes()
+        key = tuple(b"" if part is None else part.tobytes() for part in (one.ids, one.type_ids, one.chosen))
         number = numbers.setdefault(key, len(numbers))
         if number == len(distinct):
             distinct.append(one)
@@ -146,11 +147,16 @@ def _once(sequences: Sequence[Encoding]) -> tuple[list[Encoding], list[int]]:
     return distinct, places
 
 
-def _repeated(outputs: Floats, distinct: Sequence[Encoding], places: Sequence[int], *, of_tokens: bool) -> Floats:
+def _rows(sequences: Sequence[Encoding], reads: Reads) -> int:
+    """How many rows of outputs sequences have."""
+    return len(sequences) if reads in ("first", "mean") else sum(len(places_read(one, reads)) for one in sequences)
+
+
+def _repeated(outputs: Floats, distinct: Sequence[Encoding], places: Sequence[int], *, reads: Reads) -> Floats:
     """The outputs of distinct sequences, put to every place that asks for them."""
-    if not of_tokens:
+    if reads in ("first", "mean"):
         return outputs[places]
-    own = np.split(outputs, np.cumsum([len(one) for one in distinct])[:-1])
+    own = np.split(outputs, np.cumsum([len(places_read(one, reads)) for one in distinct])[:-1])
     return np.concatenate([own[place] for place in places])
 
 

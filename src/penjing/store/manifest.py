@@ -45,7 +45,7 @@ class EngineSpec(Frozen):
     precision: Literal["fp32", "bf16", "int8"]
     file: str
     takes_type_ids: bool = True
-    reads: Literal["first", "tokens", "mean"] = "first"
+    reads: Literal["first", "tokens", "mean", "chosen"] = "first"
 
 
 class TextLimits(Frozen):

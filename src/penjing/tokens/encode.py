@@ -33,11 +33,14 @@ class Encoding:
         ids: int64 (tokens,).
         type_ids: int64 (tokens,), 1 for the second text of a pair; None where all are 0.
         cut: True if the text was longer than the limit.
+        chosen: int64 (n,), ascending places of the tokens that matter to a head which does not read them all
+            (the masked ones, say); None is every one.
     """
 
     ids: npt.NDArray[np.int64]
     type_ids: npt.NDArray[np.int64] | None = None
     cut: bool = False
+    chosen: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -2,7 +2,8 @@
 
 A row holds several sequences one after another. Each token carries the number of its sequence
 in the row (its *segment*, from 1; 0 is padding) and a position that restarts at 0. Attention
-must stay inside a segment; heads gather the first token of each sequence, every token, or their mean.
+must stay inside a segment; heads gather the first token of each sequence, every token, those that the
+sequence names, or the mean of all.
 
 Promises: every sequence lands in exactly one row, whole and in order; rows are of one width.
 Trades: best-fit decreasing leaves a few per cent of the cells empty, for a packing that takes
@@ -22,8 +23,9 @@ import numpy.typing as npt
 from penjing.tokens.encode import Encoding
 
 Ints = npt.NDArray[np.int64]
-# What a head reads of each sequence: its first token, every one, or the mean of all.
-Reads = Literal["first", "tokens", "mean"]
+# What a head reads of each sequence: its first token, every one, the mean of all, or those that `Encoding.chosen`
+# names: a head as wide as the vocabulary is not computed where nobody looks.
+Reads = Literal["first", "tokens", "mean", "chosen"]
 
 # Few widths: an engine prepares kernels for each shape it meets.
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
@@ -67,10 +69,17 @@ def pack_rows(lengths: Sequence[int], width: int) -> list[list[int]]:
     return rows
 
 
-def pack_flat(sequences: Sequence[Encoding]) -> PackedBatch:
+def pack_flat(sequences: Sequence[Encoding], *, reads: Reads = "first") -> PackedBatch:
     """All sequences in one row, in their order, without a padding cell: for a pass through torch."""
     width = sum(len(sequence.ids) for sequence in sequences)
-    return pack_sequences(sequences, width=width, rows=[range(len(sequences))])
+    return pack_sequences(sequences, width=width, rows=[range(len(sequences))], reads=reads)
+
+
+def places_read(sequence: Encoding, reads: Reads) -> Ints:
+    """int64 (outputs,), where in a sequence the head gives a row of outputs."""
+    if reads == "chosen" and sequence.chosen is not None:
+        return sequence.chosen
+    return np.arange(len(sequence) if reads in ("tokens", "chosen") else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,8 @@ class PackedBatch:
         lengths: int64 (sequences,), tokens of each sequence.
         order: int64 (sequences,), position of each sequence in the caller's list.
         reads: what the head reads of each sequence.
+        cells: int64 (outputs,), flat index of the first cell of all that the head reads, sequence by sequence.
+        counts: int64 (sequences,), how many of ``cells`` are of each sequence.
     """
 
     input_ids: Ints
@@ -92,12 +103,9 @@ class PackedBatch:
     first: Ints
     lengths: Ints
     order: Ints
-    reads: Reads = "first"
-
-    @property
-    def cells(self) -> Ints:
-        """int64 (outputs,), flat index of the first cell of all that the head reads, sequence by sequence."""
-        return token_cells(self.first, self.lengths) if self.reads == "tokens" else self.first
+    reads: Reads
+    cells: Ints
+    counts: Ints
 
     @property
     def spans(self) -> Ints:
@@ -120,13 +128,11 @@ class PackedBatch:
 
     def by_sequence(self, outputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """Rows of outputs (one a cell that is read) apart by sequence, in the batch's own order."""
-        if self.reads == "tokens":
-            return np.split(outputs, np.cumsum(self.lengths)[:-1])
-        return list(outputs[:, None])
+        return np.split(outputs, np.cumsum(self.counts)[:-1])
 
     def in_order(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Rows of outputs in the order of the caller's list, of which the batch must hold all."""
-        if self.reads == "tokens":
+        if self.reads in ("tokens", "chosen"):
             apart = self.by_sequence(outputs)
             return np.concatenate([apart[at] for at in np.argsort(self.order)])
         placed = np.empty_like(outputs)
@@ -175,13 +181,21 @@ def pack_sequences(
         for segment, sequence in enumerate(members, start=1):
             cells = (row, slice(at, at + len(sequence)))
             ids[cells], positions[cells], segments[cells] = sequence.ids, np.arange(len(sequence)), segment
-            if sequence.type_ids is not None:
-                types[cells] = sequence.type_ids
+            types[cells] = 0 if sequence.type_ids is None else sequence.type_ids
             first.append(row * width + at)
             at += len(sequence)
+    order, firsts = np.array([index for members in rows for index in members], np.int64), np.array(first, np.int64)
     taken = np.array([len(sequence) for members in laid for sequence in members], np.int64)
-    order = np.array([index for members in rows for index in members], np.int64)
-    return PackedBatch(ids, positions, segments, types, np.array(first, np.int64), taken, order, reads)
+    return PackedBatch(ids, positions, segments, types, firsts, taken, order, reads, *_cells_read(laid, firsts, reads))
+
+
+def _cells_read(laid: Sequence[Sequence[Encoding]], first: Ints, reads: Reads) -> tuple[Ints, Ints]:
+    """``cells`` and ``counts`` of a batch."""
+    if reads in ("first", "mean"):
+        return first, np.ones_like(first)
+    places = [places_read(sequence, reads) for members in laid for sequence in members]
+    counts = np.array([len(own) for own in places], np.int64)
+    return np.repeat(first, counts) + np.concatenate(places), counts
 
 
 def _width_for(rows: Sequence[Sequence[Encoding]], width: int | None) -> int:

@@ -140,7 +140,7 @@ class Stepper:
         self, data: TrainingSet, rows: npt.NDArray[np.int64], *, after: tuple[int, Tensor] | None = None
     ) -> Tensor:
         """Sum of the losses of some sequences."""
-        flat = PackedTensors.of(pack_flat([data.sequences[row] for row in rows]))
+        flat = PackedTensors.of(pack_flat([data.sequences[row] for row in rows], reads=self.encoder.head.reads))
         with autocast(self.precision):
             outputs = self.encoder(flat, after=after)
         return self.objective(outputs.float(), data.targets_of(rows), flat.lengths)
