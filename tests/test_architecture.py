@@ -48,7 +48,11 @@ WITHOUT_TORCH = {"core", "security", "store", "tokens", "engines", "serve", "fle
 TORCH = {"torch", "transformers", "accelerate", "nncf"}
 ONLY_FOR_TYPES = {("tasks", "data")}  # so that the server, which decodes with tasks, loads no readers
 NEVER_SERVED = {"data", "models", "train", "export", "compress", "app"}
-WORKERS = {"penjing.export.worker", "penjing.compress.worker"}  # run in a process of their own
+WORKERS = {
+    "penjing.export.worker",
+    "penjing.export.ctranslate2_worker",
+    "penjing.compress.worker",
+}  # run in a process of their own
 
 
 def test_the_table_has_every_package_and_leads_downwards():

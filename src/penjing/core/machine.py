@@ -11,7 +11,9 @@ from penjing.core.nouns import Frozen
 
 # Instruction sets that change which numeric kernels run, hence speed and rounding.
 _TELLING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "avx_vnni", "asimddp")
-_TELLING_PACKAGES = ("penjing", "torch", "transformers", "tokenizers", "openvino", "nncf", "onnxruntime", "numpy")
+_TELLING_PACKAGES = (
+    "penjing", "torch", "transformers", "tokenizers", "openvino", "nncf", "onnxruntime", "ctranslate2", "numpy",
+)  # fmt: skip
 
 
 class Machine(Frozen):

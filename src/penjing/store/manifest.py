@@ -36,12 +36,12 @@ class EngineSpec(Frozen):
     Attributes:
         name: key of the engine registry.
         precision: number format of the matrix products.
-        file: the engine's model, relative to the bundle.
+        file: the engine's model, relative to the bundle; ``ctranslate2`` opens the directory it lies in.
         takes_type_ids: whether callers may tell the two texts of a pair apart by ``token_type_ids``.
         reads: what the head reads of each sequence, and so what it has a row of outputs for.
     """
 
-    name: Literal["onnxruntime", "openvino"]
+    name: Literal["onnxruntime", "openvino", "ctranslate2"]
     precision: Literal["fp32", "bf16", "int8"]
     file: str
     takes_type_ids: bool = True
