@@ -16,8 +16,15 @@ SETTINGS = {
 GPT2 = {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 256}
 
 
-def make_decoder(path: Path, *, family: str = "llama", seed: int = 0) -> Path:
-    """Write a checkpoint as Transformers saves it; its weights are random, and large enough to say many things."""
+def make_decoder(path: Path, *, family: str = "llama", seed: int = 0, scale: float = 5.0) -> Path:
+    """Write a checkpoint as Transformers saves it; its weights are random, and large enough to say many things.
+
+    Args:
+        path: where to.
+        family: ``llama`` or ``gpt2``.
+        seed: of the weights.
+        scale: of the weights over Transformers' own; 1 is best to learn from.
+    """
     import torch
     import transformers
 
@@ -34,7 +41,7 @@ def make_decoder(path: Path, *, family: str = "llama", seed: int = 0) -> Path:
     with quiet_transformers(), torch.no_grad():
         for weight in model.parameters():
             if weight.dim() > 1:
-                weight.mul_(5.0)
+                weight.mul_(scale)
         model.save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path

@@ -1,5 +1,7 @@
 """Packed = padded, for every family of decoders: outputs and gradients."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -66,7 +68,7 @@ def test_the_head_is_computed_where_it_is_read_and_nowhere_else():
     model.lm_head.register_forward_hook(lambda *given: seen.append(len(given[2])))
     read = torch.tensor([2, 3, 11])
     with torch.no_grad():
-        some, every = decoder(batch, read=read), decoder(batch)
+        some, every = decoder(replace(batch, chosen=read)), decoder(batch)
     assert seen == [3, 14]
     np.testing.assert_allclose(some, every[read], rtol=0, atol=1e-12)
 

@@ -59,6 +59,20 @@ FILES = [
 ]
 
 
+@pytest.mark.parametrize(("content", "why"), [(b"\6\0\0\0", None), (pickle.dumps([1]), "begins as a pickle")])
+def test_weights_of_an_engine_that_writes_lie_beside_what_says_how_to_ask_it(tmp_path, content, why):
+    with Store(tmp_path).stage("writer") as staging:
+        fill(staging.path)
+        (staging.path / "engine" / "writer").mkdir(parents=True)
+        (staging.path / "engine" / "writer" / "generator.json").write_bytes(b"{}")
+        (staging.path / "engine" / "writer" / "model.bin").write_bytes(content)
+        if why is None:
+            staging.publish(draft(ENGINE)).verify()
+        else:
+            with pytest.raises(StoreError, match=why):
+                staging.publish(draft(ENGINE))
+
+
 @pytest.mark.parametrize(("name", "content", "why"), FILES, ids=[repr(name) for name, _, _ in FILES])
 def test_files_that_may_and_may_not_be_published(tmp_path: Path, name: str, content: bytes, why: str | None) -> None:
     store = Store(tmp_path)

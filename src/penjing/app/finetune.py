@@ -21,6 +21,7 @@ from penjing.core.progress import SILENT, Progress
 from penjing.core.recipe import recipe_digest
 from penjing.evaluate import SystemRow
 from penjing.models.checkpoint import Checkpoint, find_checkpoint
+from penjing.models.tasks import WRITING_TASKS
 from penjing.store import Bundle, EngineSpec, ManifestDraft, Parent, Store, TextLimits
 
 _PROBES = 16
@@ -83,7 +84,7 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, progress: Progress = SILENT
         judgement = judge_files(staging.path, draft, data.test, name="Judging fp32", progress=progress)
         draft = draft.model_copy(update={"metrics": draft.metrics | judgement.result.metrics})
         systems: tuple[SystemRow, ...] = ()
-        if recipe.measure:
+        if recipe.measure and recipe.task not in WRITING_TASKS:
             speeds = _measure_alone(staging.path, draft, data, recipe=recipe.measure, progress=progress)
             draft = draft.model_copy(update={"speed": speeds[0].summary()})
             systems = system_rows(
@@ -98,7 +99,7 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, progress: Progress = SILENT
             data=data,
             learning=learning_curve(trained.history),
             systems=systems,
-            conditions=conditions(recipe.measure) if recipe.measure else "",
+            conditions=conditions(recipe.measure) if recipe.measure and systems else "",
         )
         bundle = publish(staging, draft, content=content, judgement=judgement, test=data.test)
     shutil.rmtree(states, ignore_errors=True)

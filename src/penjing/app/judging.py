@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,7 @@ from penjing.app.tasks import Judgement, flow_of
 from penjing.core.errors import CorruptBundleError
 from penjing.core.machine import usable_cores
 from penjing.core.progress import Progress
-from penjing.engines import Engine, open_engine
+from penjing.engines import GENERATORS, Engine, Generator, open_engine, open_generator
 from penjing.evaluate import Change
 from penjing.store import Bundle, ManifestDraft
 
@@ -42,8 +44,8 @@ def tune_files(directory: Path, draft: ManifestDraft, part: Part | None) -> Mani
     return draft.model_copy(update={"decoding": draft.decoding | found})
 
 
-def open_drafted(directory: Path, draft: ManifestDraft) -> Engine:
-    """The engine of a bundle that lies in ``directory``.
+def open_drafted(directory: Path, draft: ManifestDraft) -> Any:
+    """The engine of a bundle that lies in ``directory``: an Engine, or a Generator for a model that writes.
 
     Raises:
         CorruptBundleError: it has none.
@@ -51,7 +53,8 @@ def open_drafted(directory: Path, draft: ManifestDraft) -> Engine:
     if draft.engine is None:
         raise CorruptBundleError(f"{directory} holds no engine", expected="an exported model", do="Run penjing export.")
     spec = draft.engine
-    return open_engine(spec.name, directory / spec.file, instances=usable_cores(), precision=spec.precision)
+    opener: Callable[..., Engine | Generator] = open_generator if spec.name in GENERATORS else open_engine
+    return opener(spec.name, directory / spec.file, instances=usable_cores(), precision=spec.precision)
 
 
 def keep_predictions(judgement: Judgement, part: Part, directory: Path) -> None:

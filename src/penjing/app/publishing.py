@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from penjing.app.judging import keep_predictions
 from penjing.app.prepared import Part
 from penjing.app.recipes import ExportRecipe
 from penjing.app.tasks import Judgement
-from penjing.core.errors import ExportError
+from penjing.core.errors import ExportError, UsageError
 from penjing.core.files import canonical_json
 from penjing.core.nouns import Measurement, Task
-from penjing.engines import ENGINE_FILES, EngineName, open_engine
+from penjing.engines import ENGINE_FILES, GENERATOR_FILES, EngineName, Prompt, open_engine, open_generator
 from penjing.evaluate import ReportContent, write_report
+from penjing.export.ctranslate2_export import ANSWER_TOKENS, agreement, export_ctranslate2, prove_same_tokens
 from penjing.export.onnx_export import export_onnx, prove_parity
 from penjing.export.openvino_ir import write_openvino
 from penjing.models.checkpoint import inspect_checkpoint
-from penjing.models.tasks import reads_of
+from penjing.models.tasks import WRITING_TASKS, reads_of
 from penjing.store import Bundle, EngineSpec, ManifestDraft, Staging
 from penjing.tokens import Encoding
 
@@ -31,6 +33,10 @@ def export_fp32(directory: Path, recipe: ExportRecipe, *, probes: Sequence[Encod
     Raises:
         ExportError, ParityError: nothing usable was written.
     """
+    if inspect_checkpoint(directory / "checkpoint").task in WRITING_TASKS:
+        return export_generator(directory, probes=[_prompt(probe) for probe in probes])
+    if recipe.engine == "ctranslate2":
+        raise UsageError("engine ctranslate2", expected="a model that writes: it runs no other")
     engine: EngineName = "onnxruntime" if recipe.engine == "auto" else recipe.engine
     engines = directory / "engine"
     onnx = engines / ENGINE_FILES["onnxruntime"]
@@ -49,6 +55,35 @@ def export_fp32(directory: Path, recipe: ExportRecipe, *, probes: Sequence[Encod
     types = int(checkpoint.config.get("type_vocab_size") or 0) > 1
     path = str(file.relative_to(directory))
     return EngineSpec(name=engine, precision="fp32", file=path, takes_type_ids=types, reads=reads), difference
+
+
+def export_generator(
+    directory: Path, *, probes: Sequence[Prompt], precision: Literal["fp32", "int8"] = "fp32"
+) -> tuple[EngineSpec, Measurement]:
+    """The same of a model that writes: ``directory/engine`` for CTranslate2.
+
+    Returns:
+        the engine, and in fp32 the largest difference of a token's log-probability; in int8 the share of the
+        probes that are answered by the very same tokens.
+
+    Raises:
+        ExportError, ParityError: nothing usable was written.
+    """
+    file = directory / "engine" / GENERATOR_FILES["ctranslate2"]
+    reference = export_ctranslate2(directory / "checkpoint", file.parent, probes, precision=precision)
+    engine = open_generator("ctranslate2", file, instances=1, precision=precision)
+    try:
+        found = (prove_same_tokens if precision == "fp32" else agreement)(engine, probes, reference)
+    finally:
+        engine.close()
+    path = str(file.relative_to(directory))
+    return EngineSpec(name="ctranslate2", precision=precision, file=path, takes_type_ids=False, reads="chosen"), found
+
+
+def _prompt(probe: Encoding) -> Prompt:
+    """What stands before the first token that counts, and leaves room for an answer."""
+    first = len(probe) if probe.chosen is None or not len(probe.chosen) else int(probe.chosen[0]) + 1
+    return Prompt(probe.ids[: max(1, min(first, len(probe) - ANSWER_TOKENS))].tolist())
 
 
 def _convert(onnx: Path, target: Path) -> None:

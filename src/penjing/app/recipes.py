@@ -36,10 +36,11 @@ class ExportRecipe(Frozen):
     """Which engine runs the fine-tuned model.
 
     Attributes:
-        engine: ``auto`` is ONNX Runtime in fp32 (see docs/decisions/0003).
+        engine: ``auto`` is ONNX Runtime in fp32 (see docs/decisions/0003), and CTranslate2 for models that write,
+            which no other runs (docs/decisions/0012).
     """
 
-    engine: Literal["auto", "onnxruntime", "openvino"] = "auto"
+    engine: Literal["auto", "onnxruntime", "openvino", "ctranslate2"] = "auto"
 
 
 class MeasureRecipe(Frozen):
@@ -64,12 +65,17 @@ class FinetuneRecipe(Frozen):
         task: what is learnt.
         model: a checkpoint directory, a packaged name such as ``all-minilm-l6-v2``, or a hub name.
         seed: of splits, head, order and dropout.
-        measure: speed through the server, kept in the bundle; None skips it.
+        measure: speed through the server, kept in the bundle; None skips it. Not of models that write, whose
+            speed hangs on how much they are asked to.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
     task: Literal[
-        Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION, Task.QUESTION_ANSWERING, Task.FEATURE_EXTRACTION
+        Task.TEXT_CLASSIFICATION,
+        Task.TOKEN_CLASSIFICATION,
+        Task.QUESTION_ANSWERING,
+        Task.FEATURE_EXTRACTION,
+        Task.TEXT_GENERATION,
     ] = Task.TEXT_CLASSIFICATION
     model: str = "all-minilm-l6-v2"
     data: DataRecipe

@@ -132,8 +132,11 @@ _SHARES = {
     "sentence_accuracy": "sentence accuracy", "expected_calibration_error": "calibration error (ECE)",
     "recall_at_1": "recall at 1",
 }  # fmt: skip
-_HEADLINES = ("accuracy", "f1", "spearman", "mrr")
-_NUMBERS = {"spearman": "Spearman's ρ", "mrr": "mean reciprocal rank"}
+_HEADLINES = ("accuracy", "f1", "spearman", "mrr", "perplexity")
+_NUMBERS = {
+    "spearman": "Spearman's ρ", "mrr": "mean reciprocal rank", "perplexity": "perplexity",
+    "log_likelihood": "log-likelihood a token",
+}  # fmt: skip
 
 
 def quality_table(result: Quality, *, title: str) -> Table:

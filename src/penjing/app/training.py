@@ -12,8 +12,8 @@ from penjing.app.tasks import flow_of
 from penjing.core.nouns import Embedding
 from penjing.core.progress import Progress
 from penjing.models.checkpoint import Checkpoint
+from penjing.models.decoder import PackedDecoder, packed_model
 from penjing.models.loading import load_model, save_checkpoint
-from penjing.models.packed import PackedEncoder
 from penjing.models.pooling import write_embedding
 from penjing.train.loop import TrainingResult, train
 from penjing.train.state import StateDirectory
@@ -42,12 +42,16 @@ def train_checkpoint(
         progress: where to show it.
     """
     torch.manual_seed(recipe.seed)  # the first weights of the new head
-    model = load_model(checkpoint, recipe.task, data.outputs)
+    model = load_model(checkpoint, recipe.task, data.outputs or None)
+    packed = packed_model(model, embedding)
+    settings = recipe.training
+    if isinstance(packed, PackedDecoder):
+        settings = settings.model_copy(update={"pass_tokens": min(settings.pass_tokens, packed.most_tokens)})
     trained = train(
-        PackedEncoder(model, embedding),
+        packed,
         _training_set(data.train),
         flow_of(recipe.task).objective(data.train, recipe.training),
-        recipe=recipe.training,
+        recipe=settings,
         seed=recipe.seed,
         validation=_training_set(data.validation) if data.validation else None,
         states=None if recipe.training.save_every_s is None else StateDirectory(states, run_id=states.name),

@@ -2,6 +2,7 @@
 
 from penjing.data.examples import (
     Example,
+    GenerationExample,
     PairExample,
     QuestionExample,
     Row,
@@ -23,6 +24,7 @@ __all__ = [
     "DataRecipe",
     "DataReport",
     "Example",
+    "GenerationExample",
     "Leak",
     "PairExample",
     "QuestionExample",

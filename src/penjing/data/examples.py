@@ -201,6 +201,44 @@ class QuestionExample:
         return [self.question, self.context, [list(answer) for answer in self.answers]]
 
 
+@dataclass(frozen=True, slots=True)
+class GenerationExample:
+    """A text; a prompt and what should follow it; or a conversation.
+
+    Attributes:
+        text: the whole of a plain text, or the completion; empty for a conversation.
+        prompt: what the completion follows; None for a plain text.
+        messages: (role, content) of each turn of a conversation.
+        origin: ``file:line``.
+    """
+
+    text: str
+    prompt: str | None
+    messages: tuple[tuple[str, str], ...]
+    origin: str
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """See :class:`Example`."""
+        if self.messages:
+            return tuple(content for _, content in self.messages)
+        return (self.text,) if self.prompt is None else (self.prompt, self.text)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """See :class:`Example`."""
+        return ()
+
+    @property
+    def stratum(self) -> str:
+        """See :class:`Example`."""
+        return ""
+
+    def content(self) -> list[object]:
+        """Text, prompt and turns."""
+        return [self.text, self.prompt, [list(turn) for turn in self.messages]]
+
+
 E = TypeVar("E", bound=Example, covariant=True)
 Kind = TypeVar("Kind", bound=Example)
 

@@ -9,6 +9,7 @@ from typing import Any
 from penjing.core.errors import DataError
 from penjing.core.nouns import Task
 from penjing.data.examples import Example, Row, TextExample
+from penjing.data.generation import check_generation, prompts_to_continue, take_generation_rows
 from penjing.data.overlap import texts_of
 from penjing.data.pairs import check_pairs, take_pair_rows
 from penjing.data.questions import check_questions, context_of, take_question_rows, unanswered_questions
@@ -65,5 +66,6 @@ KINDS: dict[Task, Taking] = {
     Task.TEXT_CLASSIFICATION: Taking(take_text_rows, _check_classes),
     Task.TOKEN_CLASSIFICATION: Taking(take_tagged_rows, check_tagged),
     Task.FEATURE_EXTRACTION: Taking(take_pair_rows, check_pairs),
+    Task.TEXT_GENERATION: Taking(take_generation_rows, check_generation, prompts_to_continue),
     Task.QUESTION_ANSWERING: Taking(take_question_rows, check_questions, unanswered_questions, context_of),
 }

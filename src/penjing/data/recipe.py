@@ -32,6 +32,9 @@ class DataRecipe(Frozen):
         format: of files whose suffix does not say it; None goes by the suffix.
         text, label, pair: column names; None looks for the usual ones.
         question, context, answers: column names for question answering; None looks for the usual ones.
+        messages: column with a conversation, a list of turns with ``role`` and ``content``, for text generation;
+            None looks for the usual ones.
+        prompt, completion: column names for text generation; None looks for the usual ones.
         words, tags: columns with a list of words and one of their tags; None looks for the usual ones.
         columns: names for the columns of a CSV or TSV file that has no header line.
         encoding: of text files; None is UTF-8, or UTF-16 or UTF-32 where a byte order mark says so.
@@ -63,6 +66,9 @@ class DataRecipe(Frozen):
     question: str | None = None
     context: str | None = None
     answers: str | None = None
+    messages: str | None = None
+    prompt: str | None = None
+    completion: str | None = None
     words: str | None = None
     tags: str | None = None
     columns: tuple[str, ...] | None = None

@@ -20,6 +20,7 @@ from penjing.evaluate.embeddings import COSINE, EmbeddingChange, EmbeddingResult
 from penjing.evaluate.entities import EntityChange, EntityComparison, EntityResult, EntityScore
 from penjing.evaluate.gate import Gate, GateRule, Reason, Verdict
 from penjing.evaluate.paired import ClassChange, PairedComparison, PairedResult
+from penjing.evaluate.perplexity import PerplexityChange, PerplexityResult, perplexity_change, perplexity_of
 from penjing.evaluate.report import render_report, write_report
 from penjing.evaluate.speed import Round, ratio_over_rounds, summarise_latencies, summarise_rounds
 
@@ -50,6 +51,8 @@ __all__ = [
     "PairScorer",
     "PairedComparison",
     "PairedResult",
+    "PerplexityChange",
+    "PerplexityResult",
     "Quality",
     "Reason",
     "ReliabilityBin",
@@ -59,6 +62,8 @@ __all__ = [
     "TrainPoint",
     "ValidationPoint",
     "Verdict",
+    "perplexity_change",
+    "perplexity_of",
     "ratio_over_rounds",
     "render_report",
     "summarise_latencies",

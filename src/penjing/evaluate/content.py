@@ -17,10 +17,11 @@ from penjing.evaluate.embeddings import EmbeddingChange, EmbeddingResult
 from penjing.evaluate.entities import EntityChange, EntityResult
 from penjing.evaluate.gate import Verdict
 from penjing.evaluate.paired import PairedResult
+from penjing.evaluate.perplexity import PerplexityChange, PerplexityResult
 from penjing.store.manifest import DataRecord, FileRecord, Parent
 
-Quality = ClassificationResult | EntityResult | AnswerResult | EmbeddingResult
-Change = PairedResult | EntityChange | AnswerChange | EmbeddingChange
+Quality = ClassificationResult | EntityResult | AnswerResult | EmbeddingResult | PerplexityResult
+Change = PairedResult | EntityChange | AnswerChange | EmbeddingChange | PerplexityChange
 
 
 class Headline(Frozen):

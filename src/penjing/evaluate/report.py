@@ -50,6 +50,8 @@ _NAMES = {
     "sentence_accuracy": "Sentence accuracy",
     "spearman": "Spearman's ρ",
     "mrr": "Mean reciprocal rank",
+    "perplexity": "Perplexity",
+    "log_likelihood": "Log-likelihood a token",
     "recall_at_1": "Recall at 1",
     "exact_match": "Exact match",
     "has_answer_f1": "F1 where there is an answer",

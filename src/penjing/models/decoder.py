@@ -16,10 +16,12 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
+from penjing.core.nouns import Embedding
 from penjing.models.attention import SegmentLayout
 from penjing.models.causal import IMPLEMENTATION, attend
 from penjing.models.families import unknown_family
-from penjing.models.packed import PackedTensors
+from penjing.models.heads import Head
+from penjing.models.packed import PackedEncoder, PackedTensors
 
 # Model type → the list of layers in the base model.
 DECODERS: dict[str, str] = {
@@ -34,6 +36,7 @@ DECODERS: dict[str, str] = {
     "smollm3": "layers",
 }
 WITHOUT_SDPA = ("gemma2",)  # whose own forward bounds scores, which the fused kernel cannot
+_MOST_LOGITS = 1 << 27
 _LAST = ("norm", "ln_f")  # what a base model does after its layers
 
 
@@ -58,6 +61,8 @@ class PackedDecoder(nn.Module):
 
         AttentionInterface.register(IMPLEMENTATION, attend)
         self.model = model
+        self.head = Head("chosen", self.logits)
+        self.hidden_dropout = 0.0  # all of it is in the model's own modules
 
     @property
     def layers(self) -> nn.ModuleList:
@@ -65,15 +70,26 @@ class PackedDecoder(nn.Module):
         layers: nn.ModuleList = getattr(self.model.base_model, DECODERS[self.model.config.model_type])
         return layers
 
-    def forward(self, batch: PackedTensors, *, read: Tensor | None = None) -> Tensor:
+    @property
+    def depth(self) -> int:
+        """How many layers there are."""
+        return len(self.layers)
+
+    @property
+    def most_tokens(self) -> int:
+        """Of a pass: what keeps its logits, and what the loss makes of them, within some 2 GB."""
+        return max(128, _MOST_LOGITS // int(self.model.config.vocab_size))
+
+    def forward(self, batch: PackedTensors, *, after: tuple[int, Tensor] | None = None) -> Tensor:
         """Logits (read cells, vocabulary) of the token after each cell that is read.
 
         Args:
-            batch: the cells.
-            read: int64, flat indices of cells; None is all.
+            batch: the cells; ``chosen`` says which are read, None is all.
+            after: None; no layer is left out.
         """
+        del after
         hidden = self.hidden(batch)
-        return self.logits(hidden if read is None else hidden.index_select(0, read))
+        return self.logits(hidden if batch.chosen is None else hidden.index_select(0, batch.chosen))
 
     def hidden(self, batch: PackedTensors) -> Tensor:
         """Hidden states (cells, hidden) after the last norm."""
@@ -109,3 +125,16 @@ class PackedDecoder(nn.Module):
                 weight.requires_grad_(False)
         for layer in self.layers[:layers]:
             layer.requires_grad_(False)
+
+
+PackedModel = PackedEncoder | PackedDecoder
+
+
+def packed_model(model: Any, embedding: Embedding | None = None) -> PackedModel:
+    """The packed form of a Transformers model: what is trained.
+
+    Args:
+        model: of a family that is known.
+        embedding: how a bare encoder makes a vector of a text.
+    """
+    return PackedDecoder(model) if model.config.model_type in DECODERS else PackedEncoder(model, embedding)

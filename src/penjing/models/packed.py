@@ -73,6 +73,11 @@ class PackedEncoder(nn.Module):
         self.head = head_of(model, embedding)
         self.hidden_dropout = self.parts.dropout
 
+    @property
+    def depth(self) -> int:
+        """How many layers there are."""
+        return len(self.parts.layers)
+
     def forward(self, batch: PackedTensors, *, after: tuple[int, Tensor] | None = None) -> Tensor:
         """Outputs (read cells, outputs): a row a sequence, or one a token, in the batch's own order.
 

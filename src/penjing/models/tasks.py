@@ -18,6 +18,8 @@ TASK_CLASSES: dict[Task, tuple[str | tuple[str, ...], str]] = {
     Task.FEATURE_EXTRACTION: ("Model", "AutoModel"),
 }
 
+WRITING_TASKS = frozenset({Task.TEXT_GENERATION, Task.TRANSLATION})  # whose models write token by token
+
 
 def task_of(config: Mapping[str, Any]) -> Task | None:
     """What a checkpoint is for, from the class that its ``config.json`` names; None if it names none that is known."""
@@ -29,6 +31,6 @@ def reads_of(task: Task | None, embedding: Embedding | None = None) -> Reads:
     """What the head for a task reads of each sequence."""
     if task is Task.FEATURE_EXTRACTION:
         return embedding.pooling if embedding else "mean"
-    if task is Task.FILL_MASK:
+    if task in (Task.FILL_MASK, Task.TEXT_GENERATION):
         return "chosen"
     return "first" if task in (None, Task.TEXT_CLASSIFICATION) else "tokens"

@@ -61,7 +61,7 @@ def list_files(folder: Path) -> tuple[dict[str, Path], list[str]]:
 
 def why_pickle(name: str, path: Path) -> str:
     """Why the file counts as a pickle; empty if it does not."""
-    if path.suffix.lower() in PICKLE_SUFFIXES and not _is_openvino_weights(name, path):
+    if path.suffix.lower() in PICKLE_SUFFIXES and not _is_engine_weights(name, path):
         return f"has the suffix {path.suffix} of pickled weights"
     if _opens_as_pickle(path):
         return "begins as a pickle does"
@@ -70,9 +70,11 @@ def why_pickle(name: str, path: Path) -> str:
     return ""
 
 
-def _is_openvino_weights(name: str, path: Path) -> bool:
-    in_engine = PurePosixPath(name).parts[0] == "engine"
-    return in_engine and path.suffix == ".bin" and path.with_suffix(".xml").is_file()
+def _is_engine_weights(name: str, path: Path) -> bool:
+    """OpenVINO's beside their graph, and CTranslate2's beside what says how to ask; neither is unpickled."""
+    in_engine = PurePosixPath(name).parts[0] == "engine" and path.suffix == ".bin"
+    beside = (path.with_suffix(".xml"), path.with_name("generator.json"))
+    return in_engine and any(file.is_file() for file in beside)
 
 
 def _opens_as_pickle(path: Path) -> bool:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from penjing.core.errors import PenjingError
 from penjing.core.progress import Progress
+from penjing.models.decoder import PackedModel
 from penjing.models.packed import PackedEncoder, PackedTensors
 from penjing.tokens import Encoding, pack_flat
 from penjing.train.recipe import TrainingRecipe
@@ -68,14 +69,16 @@ class FrozenFeatures:
     @classmethod
     def for_run(
         cls,
-        encoder: PackedEncoder,
+        encoder: PackedModel,
         sequences: Sequence[Encoding],
         *,
         recipe: TrainingRecipe,
         precision: str = "fp32",
         progress: Progress,
     ) -> FrozenFeatures | None:
-        """The features where they pay: frozen layers, more than one epoch, and room for them."""
+        """The features where they pay: frozen layers of an encoder, more than one epoch, and room for them."""
+        if not isinstance(encoder, PackedEncoder):
+            return None
         layers = recipe.frozen_layers
         size = sum(len(sequence) for sequence in sequences) * encoder.model.config.hidden_size * 2
         if layers == 0 or recipe.epochs <= 1 or size > recipe.frozen_cache_mib << 20:

@@ -18,7 +18,7 @@ import torch
 from penjing.core.errors import DataError, DivergenceError, ResourceError, UsageError
 from penjing.core.machine import usable_cores
 from penjing.core.progress import SILENT, Progress
-from penjing.models.packed import PackedEncoder
+from penjing.models.decoder import PackedModel
 from penjing.train.average import Average
 from penjing.train.recipe import TrainingRecipe
 from penjing.train.state import RunState, StateDirectory
@@ -65,7 +65,7 @@ class TrainingResult:
 
 
 def train(
-    encoder: PackedEncoder,
+    encoder: PackedModel,
     data: TrainingSet,
     objective: Objective,
     *,
@@ -244,7 +244,7 @@ class _Speed:
         return self._rate
 
 
-def _set_dropout(encoder: PackedEncoder, dropout: float | None) -> None:
+def _set_dropout(encoder: PackedModel, dropout: float | None) -> None:
     if dropout is None:
         return
     encoder.hidden_dropout = dropout
@@ -254,7 +254,7 @@ def _set_dropout(encoder: PackedEncoder, dropout: float | None) -> None:
 
 
 def _refuse_impossible(
-    encoder: PackedEncoder, data: TrainingSet, recipe: TrainingRecipe, validation: TrainingSet | None
+    encoder: PackedModel, data: TrainingSet, recipe: TrainingRecipe, validation: TrainingSet | None
 ) -> None:
     if not data.sequences:
         raise DataError("the training split is empty", expected="at least one row")
@@ -263,6 +263,6 @@ def _refuse_impossible(
             "training.validate_every is set, and there is no validation split",
             expected="data.validation, or data.validation_fraction: 0.05 to hold one out",
         )
-    layers = len(encoder.parts.layers)
+    layers = encoder.depth
     if recipe.frozen_layers > layers:
         raise UsageError(f"frozen_layers is {recipe.frozen_layers}", expected=f"0 to {layers}, the model's layers")

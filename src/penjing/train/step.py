@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from penjing.core.errors import DivergenceError, ResourceError
 from penjing.core.progress import Progress
-from penjing.models.packed import PackedEncoder, PackedTensors
+from penjing.models.decoder import PackedModel
+from penjing.models.packed import PackedTensors
 from penjing.tokens import pack_flat
 from penjing.train.frozen import FrozenFeatures, autocast
 from penjing.train.optimiser import build_optimiser, rate_factor
@@ -44,7 +45,7 @@ class Stepper:
     """
 
     def __init__(
-        self, encoder: PackedEncoder, data: TrainingSet, objective: Objective, recipe: TrainingRecipe, seed: int
+        self, encoder: PackedModel, data: TrainingSet, objective: Objective, recipe: TrainingRecipe, seed: int
     ) -> None:
         self.encoder, self.data, self.objective, self.recipe, self.seed = encoder, data, objective, recipe, seed
         examples = len(data.sequences) // data.together

@@ -15,7 +15,6 @@ from penjing.core.errors import DataError
 from penjing.core.nouns import Task
 from penjing.core.progress import Progress
 from penjing.data import DataRecipe, Split, load_splits
-from penjing.engines import Engine
 from penjing.evaluate import Change, Quality
 from penjing.tokens import Reads, Text
 from penjing.train.recipe import TrainingRecipe
@@ -91,12 +90,12 @@ class TaskFlow(Protocol):
         """Settings of decoding that the training split tells by itself; empty where the task has none."""
 
     def tune(
-        self, engine: Engine, part: Part, outputs: Sequence[str], *, decoding: Mapping[str, float]
+        self, engine: Any, part: Part, outputs: Sequence[str], *, decoding: Mapping[str, float]
     ) -> dict[str, float]:
         """Settings of decoding that fit a validation split; empty where the task has none.
 
         Args:
-            engine: runs the model.
+            engine: runs the model: an Engine, or a Generator for a task that writes.
             part: the validation split.
             outputs: names of the head's outputs.
             decoding: from :meth:`settings_of`.
@@ -104,7 +103,7 @@ class TaskFlow(Protocol):
 
     def judge(
         self,
-        engine: Engine,
+        engine: Any,
         part: Part,
         outputs: Sequence[str],
         *,

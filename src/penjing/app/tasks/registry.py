@@ -6,6 +6,7 @@ from penjing.app.tasks.base import TaskFlow
 from penjing.app.tasks.feature_extraction import FeatureExtractionFlow
 from penjing.app.tasks.question_answering import QuestionAnsweringFlow
 from penjing.app.tasks.text_classification import TextClassificationFlow
+from penjing.app.tasks.text_generation import TextGenerationFlow
 from penjing.app.tasks.token_classification import TokenClassificationFlow
 from penjing.core.errors import UsageError
 from penjing.core.nouns import Task
@@ -15,6 +16,7 @@ FLOWS: dict[Task, type[TaskFlow]] = {
     Task.TOKEN_CLASSIFICATION: TokenClassificationFlow,
     Task.FEATURE_EXTRACTION: FeatureExtractionFlow,
     Task.QUESTION_ANSWERING: QuestionAnsweringFlow,
+    Task.TEXT_GENERATION: TextGenerationFlow,
 }
 
 

@@ -1,0 +1,83 @@
+"""A language model in a minute: chats in, a measured version, its perplexity again, its int8 form."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+import transformers
+
+import penjing
+from app.calling import penjing as command
+from app.calling import settings
+from app.decoder_world import make_decoder
+from penjing.store import Store
+
+QUICK = (
+    "training.threads=1", "training.epochs=6", "training.batch_size=8", "training.learning_rate=5e-3",
+    "text.max_tokens=64",
+)  # fmt: skip
+FOODS = {"tea": "茶", "rice": "米饭", "soup": "汤", "bean": "豆", "egg": "蛋"}
+
+
+def chats(path, count, *, seed):
+    rng, rows = random.Random(seed), []
+    for _ in range(count):
+        food = rng.choice(sorted(FOODS))
+        asked = [{"role": "user", "content": f"{food} {rng.randrange(1000)}"}]
+        rows.append({"messages": [*asked, {"role": "assistant", "content": FOODS[food]}]})
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("chats")
+    make_decoder(folder / "decoder", scale=1.0)
+    train, test = chats(folder / "train.jsonl", 240, seed=1), chats(folder / "test.jsonl", 40, seed=2)
+    store = folder / "store"
+    sources = ["--model", folder / "decoder", "--train", train, "--test", test, "--store", store]
+    told = settings(*QUICK, "data.on_leak=report")
+    done = command("finetune", "--name", "waiter", "--task", "text-generation", *sources, *told, "--json")
+    assert done.status == 0, done.err
+    return store, done.json
+
+
+def test_a_version_says_how_well_it_foresees(made):
+    store, told = made
+    assert told["metrics"]["perplexity"]["value"] < 1.5
+    assert told["metrics"]["export_difference"]["value"] < 2e-3
+    manifest = Store(store).bundle("waiter", 1).manifest
+    assert (manifest.engine.name, manifest.engine.file) == ("ctranslate2", "engine/model.bin")
+    assert "exp of the mean" in Store(store).bundle("waiter", 1).file("report.html").read_text()
+
+
+def test_evaluation_gives_the_figures_it_carries_and_judges_other_data(made, tmp_path):
+    store, told = made
+    again = command("evaluate", "waiter/1", "--store", store, "--json")
+    assert again.status == 0, again.err
+    assert again.json["metrics"]["perplexity"]["value"] == pytest.approx(told["metrics"]["perplexity"]["value"])
+    other = tmp_path / "plain.jsonl"
+    other.write_text(json.dumps({"text": "米饭 " * 60}) + "\n")
+    plain = command("evaluate", "waiter/1", "--store", store, "--data", other, "--json")
+    assert plain.status == 0, plain.err
+    assert plain.json["metrics"]["perplexity"]["value"] > told["metrics"]["perplexity"]["value"]
+
+
+def test_transformers_opens_the_checkpoint_with_its_chat_template(made):
+    store, _ = made
+    path = Store(store).bundle("waiter", 1).path / "checkpoint"
+    model = transformers.AutoModelForCausalLM.from_pretrained(path)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    asked = [{"role": "user", "content": "soup 17"}]
+    ids = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    written = model.generate(**ids, max_new_tokens=8, do_sample=False)[0, ids["input_ids"].shape[1] :]
+    assert tokenizer.decode(written, skip_special_tokens=True) == "汤"
+
+
+def test_a_checkpoint_is_published_as_it_came(tmp_path):
+    make_decoder(tmp_path / "gpt2", family="gpt2")
+    bundle = penjing.export(str(tmp_path / "gpt2"), name="plain", store=tmp_path / "store")
+    assert bundle.manifest.task == "text-generation"
+    assert bundle.manifest.engine.name == "ctranslate2"
