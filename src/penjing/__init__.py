@@ -2,7 +2,8 @@
 
 Each command of ``penjing --help`` is a function here: ``penjing.finetune``, ``penjing.evaluate``,
 ``penjing.quantize``, ``penjing.export``, ``penjing.predict``, ``penjing.predict_file``,
-``penjing.list_versions``, ``penjing.quickstart``. They are loaded when first used, so importing Penjing is instant.
+``penjing.list_versions``, ``penjing.quickstart``, ``penjing.delta.extract`` and its like. They are loaded when
+first used, so importing Penjing is instant.
 ``penjing.evaluate`` and ``penjing.export`` are packages too; called, they are the commands.
 """
 
@@ -14,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penjing.app import delta
     from penjing.app.evaluate import evaluate
     from penjing.app.export import export
     from penjing.app.finetune import finetune
@@ -31,6 +33,7 @@ __all__ = [
     "QuantizeCommand",
     "ServeRecipe",
     "Store",
+    "delta",
     "evaluate",
     "export",
     "finetune",
@@ -60,7 +63,12 @@ _HOMES = {
 }
 
 
+_GROUPS = {"delta": "penjing.app.delta"}  # commands of commands
+
+
 def __getattr__(name: str) -> Any:
+    if name in _GROUPS:
+        return import_module(_GROUPS[name])
     if name not in _HOMES:
         raise AttributeError(f"module 'penjing' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

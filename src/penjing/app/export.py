@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from penjing.app.evidence import report_content
+from penjing.app.holding import hold_as, whole_checkpoint
 from penjing.app.importing import copy_ready, longest_of, probes_for, publish_checkpoint, task_for
 from penjing.app.judging import compare, judge_files
 from penjing.app.origin import origin_of, prepare_for
@@ -20,7 +21,7 @@ from penjing.core.progress import SILENT, Progress
 from penjing.core.recipe import check_recipe, recipe_digest
 from penjing.evaluate import Comparison
 from penjing.models.checkpoint import find_checkpoint
-from penjing.store import Bundle, Parent, Store, parse_reference
+from penjing.store import Bundle, EngineSpec, ManifestDraft, Parent, Store, parse_reference
 
 
 def export(
@@ -31,6 +32,7 @@ def export(
     name: str | None = None,
     task: str | None = None,
     max_tokens: int | None = None,
+    base: str | None = None,
     progress: Progress = SILENT,
 ) -> Bundle:
     """Publish a new version of ``model`` that another engine runs, or under ``name`` a checkpoint as it is.
@@ -42,6 +44,7 @@ def export(
         name: see :class:`PublishRecipe`, as of the other two.
         task: what the checkpoint is for.
         max_tokens: of a sequence.
+        base: where the base of a version lies that holds a delta; None is where it lay when it was trained.
         progress: where to show it.
 
     Raises:
@@ -54,26 +57,21 @@ def export(
         whole = told | {"export": (engine or ExportRecipe()).model_dump()}
         recipe = check_recipe(PublishRecipe, whole, origin="the call")
         return publish_checkpoint(recipe, store=store, progress=progress)
-    return _export_version(model, store=store, engine=engine, progress=progress)
+    return _export_version(model, store=store, engine=engine, base=base, progress=progress)
 
 
-def _export_version(model: str, *, store: Path, engine: ExportRecipe | None, progress: Progress) -> Bundle:
+def _export_version(
+    model: str, *, store: Path, engine: ExportRecipe | None, base: str | None, progress: Progress
+) -> Bundle:
     home, recipe = Store(store), engine or ExportRecipe()
-    parent = _with_checkpoint(home.bundle(*parse_reference(model)))
+    parent = home.bundle(*parse_reference(model))
+    whole = whole_checkpoint(parent, base=base)
     data = prepare_for(parent, progress)
     with home.stage(parent.manifest.model) as staging:
-        shutil.copytree(parent.path / "checkpoint", staging.path / "checkpoint")
+        shutil.copytree(whole, staging.path / "checkpoint")
         spec, difference = export_fp32(staging.path, recipe, probes=data.test.sequences[:16])
-        draft = parent.manifest.draft().model_copy(
-            update={
-                "engine": spec,
-                "parents": (Parent(kind="version", name=parent.reference, digest=parent.digest),),
-                "recipe": recipe.model_dump(mode="json") | {"origin": origin_of(parent)},
-                "recipe_digest": recipe_digest(recipe),
-                "speed": {},
-                "machine": describe_machine(),
-            }
-        )
+        hold_as(parent, staging.path / "checkpoint")
+        draft = _draft(parent, spec, recipe)
         judgement = judge_files(staging.path, draft, data.test, name=f"Judging {spec.name}", progress=progress)
         changed = compare(draft, answers_of(parent, data.test, progress), judgement.predictions, data.test)
         draft = draft.model_copy(update={"metrics": judgement.result.metrics | {"export_difference": difference}})
@@ -89,14 +87,16 @@ def _export_version(model: str, *, store: Path, engine: ExportRecipe | None, pro
         return publish(staging, draft, content=content, judgement=judgement, test=data.test)
 
 
-def _with_checkpoint(parent: Bundle) -> Bundle:
-    if not (parent.path / "checkpoint" / "model.safetensors").exists():
-        raise UsageError(
-            f"{parent.reference} holds no checkpoint",
-            expected="a fine-tuned version",
-            do="Name the version it came from.",
-        )
-    return parent
+def _draft(parent: Bundle, spec: EngineSpec, recipe: ExportRecipe) -> ManifestDraft:
+    changed = {
+        "engine": spec,
+        "parents": (Parent(kind="version", name=parent.reference, digest=parent.digest),),
+        "recipe": recipe.model_dump(mode="json") | {"origin": origin_of(parent)},
+        "recipe_digest": recipe_digest(recipe),
+        "speed": {},
+        "machine": describe_machine(),
+    }
+    return parent.manifest.draft().model_copy(update=changed)
 
 
 def export_checkpoint(source: str, target: Path, *, engine: ExportRecipe | None = None) -> Measurement:

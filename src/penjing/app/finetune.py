@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penjing.app.evidence import conditions, learning_curve, report_content, system_rows
+from penjing.app.holding import hold
 from penjing.app.judging import judge_files, tune_files
 from penjing.app.measure import Speed, measure, served, trial_server, trial_texts
 from penjing.app.prepared import PreparedData
@@ -79,7 +80,8 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, progress: Progress = SILENT
         progress.say("Exporting, and comparing the export with Transformers …")
         spec, difference = export_fp32(staging.path, recipe.export, probes=data.test.sequences[:_PROBES])
         draft = _draft(recipe, checkpoint, data, embedding=embedding, spec=spec, difference=difference)
-        draft = draft.model_copy(update={"notes": (*draft.notes, *trained.remarks(recipe.training))})
+        held = hold(staging.path / "checkpoint", recipe.checkpoint, base=checkpoint)
+        draft = draft.model_copy(update={"notes": (*draft.notes, *trained.remarks(recipe.training), *held)})
         draft = tune_files(staging.path, draft, data.validation)
         judgement = judge_files(staging.path, draft, data.test, name="Judging fp32", progress=progress)
         draft = draft.model_copy(update={"metrics": draft.metrics | judgement.result.metrics})

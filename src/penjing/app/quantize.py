@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from penjing.app.evidence import conditions, report_content, system_rows
+from penjing.app.holding import whole_checkpoint
 from penjing.app.judging import compare, judge_files, kept_predictions, tune_files
 from penjing.app.measure import System, measure, served, trial_server, trial_texts
 from penjing.app.origin import origin_of, prepare_for
@@ -155,7 +156,7 @@ def _make(
     chosen = rng.permutation(len(data.train.sequences))[: command.quantize.calibration_rows]
     calibration = [data.train.sequences[row] for row in chosen]
     with tempfile.TemporaryDirectory() as scratch:
-        onnx = _fp32_onnx(parent, Path(scratch), calibration)
+        onnx = _fp32_onnx(parent, Path(scratch), calibration, base=command.base)
         made = quantise(
             onnx,
             target / "engine",
@@ -168,12 +169,12 @@ def _make(
     return made
 
 
-def _fp32_onnx(parent: Bundle, scratch: Path, probes: Sequence[Encoding]) -> Path:
+def _fp32_onnx(parent: Bundle, scratch: Path, probes: Sequence[Encoding], *, base: str | None) -> Path:
     engine = parent.manifest.engine
     if engine is not None and engine.name == "onnxruntime":
         return parent.file(engine.file)
     file = scratch / "model.onnx"
-    export_onnx(parent.path / "checkpoint", file, probes or random_probes(vocabulary=100, max_tokens=16))
+    export_onnx(whole_checkpoint(parent, base=base), file, probes or random_probes(vocabulary=100, max_tokens=16))
     return file
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from penjing.app.finetune import finetune
+from penjing.app.holding import whole_checkpoint
 from penjing.app.prepared import PreparedData
 from penjing.app.quantize import quantize
 from penjing.app.recipes import FinetuneRecipe, QuickstartRecipe
@@ -131,7 +132,7 @@ def _second(
     home: Store, first: Bundle, data: PreparedData | None, *, recipe: QuickstartRecipe, progress: Progress
 ) -> Bundle:
     progress.say("Quantising to int8 …")
-    peer = TransformersPeer(first.path / "checkpoint", max_tokens=first.manifest.text.max_tokens)
+    peer = TransformersPeer(whole_checkpoint(first), max_tokens=first.manifest.text.max_tokens)
     command = recipe.quantizing(first.reference)
     second = quantize(command, store=home.root, data=data, peer=peer, progress=progress).bundle
     progress.say(f"Registered {second.reference}.")

@@ -65,6 +65,8 @@ class FinetuneRecipe(Frozen):
         task: what is learnt.
         model: a checkpoint directory, a packaged name such as ``all-minilm-l6-v2``, or a hub name.
         seed: of splits, head, order and dropout.
+        checkpoint: what the version holds: ``whole`` weights, or the ``delta`` from ``model`` where that is
+            smaller; ``auto`` is the delta where adapters were trained, else the whole.
         measure: speed through the server, kept in the bundle; None skips it. Not of models that write, whose
             speed hangs on how much they are asked to.
     """
@@ -81,6 +83,7 @@ class FinetuneRecipe(Frozen):
     data: DataRecipe
     text: TextRecipe = TextRecipe()
     training: TrainingRecipe = TrainingRecipe()
+    checkpoint: Literal["auto", "whole", "delta"] = "auto"
     export: ExportRecipe = ExportRecipe()
     measure: MeasureRecipe | None = MeasureRecipe()
     seed: int = Field(42, ge=0, le=2**31)
@@ -115,12 +118,14 @@ class QuantizeCommand(Frozen):
 
     Attributes:
         model: reference of the version to start from: ``name``, ``name/2`` or ``name@alias``.
+        base: where the base of a version lies that holds a delta; None is where it lay when it was trained.
         data: what to calibrate and judge on, for a version that was published as it came; others carry their own.
         measure: speed of both through the server, interleaved.
         seed: of the choice of calibration texts.
     """
 
     model: str
+    base: str | None = None
     data: DataRecipe | None = None
     quantize: QuantizeRecipe = QuantizeRecipe()
     measure: MeasureRecipe = MeasureRecipe()

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from penjing.app.holding import delta_folder
 from penjing.app.prepared import Part, PreparedData
 from penjing.app.recipes import FinetuneRecipe
 from penjing.app.tasks import flow_of
 from penjing.core.nouns import Embedding
 from penjing.core.progress import Progress
-from penjing.models.checkpoint import Checkpoint
+from penjing.models.checkpoint import Checkpoint, copy_tokenizer
 from penjing.models.decoder import PackedDecoder, packed_model
+from penjing.models.deltas.adapters import Adapters
+from penjing.models.deltas.difference import read_base
+from penjing.models.deltas.restoring import restore
 from penjing.models.loading import load_model, save_checkpoint
+from penjing.models.packed import PackedEncoder
 from penjing.models.pooling import write_embedding
 from penjing.train.loop import TrainingResult, train
+from penjing.train.recipe import TrainingRecipe
 from penjing.train.state import StateDirectory
 from penjing.train.training_set import TrainingSet
 
@@ -38,29 +45,58 @@ def train_checkpoint(
         data: its training and validation splits are used.
         embedding: how texts become vectors, where they are to.
         states: where resumable states are kept.
-        target: where the new checkpoint goes.
+        target: where the new checkpoint goes; what was added to the base, where adapters were trained, beside it.
         progress: where to show it.
     """
     torch.manual_seed(recipe.seed)  # the first weights of the new head
     model = load_model(checkpoint, recipe.task, data.outputs or None)
+    told = recipe.training
+    adapters = Adapters(model, told.delta, frozen_layers=told.frozen_layers) if told.delta else None
     packed = packed_model(model, embedding)
-    settings = recipe.training
-    if isinstance(packed, PackedDecoder):
-        settings = settings.model_copy(update={"pass_tokens": min(settings.pass_tokens, packed.most_tokens)})
+    settings = _within(packed, told)
     trained = train(
         packed,
         _training_set(data.train),
-        flow_of(recipe.task).objective(data.train, recipe.training),
+        flow_of(recipe.task).objective(data.train, told),
         recipe=settings,
         seed=recipe.seed,
         validation=_training_set(data.validation) if data.validation else None,
-        states=None if recipe.training.save_every_s is None else StateDirectory(states, run_id=states.name),
+        states=None if told.save_every_s is None else StateDirectory(states, run_id=states.name),
         progress=progress,
     )
-    save_checkpoint(model, checkpoint.path, target)
-    if embedding:
-        write_embedding(target, embedding, longest=recipe.text.max_tokens)
+    longest = recipe.text.max_tokens
+    _write(model, adapters, checkpoint, target=target, embedding=embedding, longest=longest)
     return trained
+
+
+def _within(packed: PackedEncoder | PackedDecoder, told: TrainingRecipe) -> TrainingRecipe:
+    """The recipe with passes that the model takes."""
+    if not isinstance(packed, PackedDecoder):
+        return told
+    return told.model_copy(update={"pass_tokens": min(told.pass_tokens, packed.most_tokens)})
+
+
+def _write(
+    model: Any,
+    adapters: Adapters | None,
+    checkpoint: Checkpoint,
+    *,
+    target: Path,
+    embedding: Embedding | None,
+    longest: int,
+) -> None:
+    """Write what was trained as a whole checkpoint; where only adapters were, as a delta beside it too."""
+    at = target if adapters is None else delta_folder(target)
+    if adapters is None:
+        save_checkpoint(model, checkpoint.path, at)
+    else:
+        copy_tokenizer(checkpoint.path, at)
+        delta = adapters.save(read_base(checkpoint), at)
+    if embedding:
+        write_embedding(at, embedding, longest=longest)
+    if adapters is not None:
+        target.mkdir(parents=True)
+        restore(delta, checkpoint, target)
 
 
 def _training_set(part: Part) -> TrainingSet:

@@ -18,6 +18,8 @@ from penjing.core.extras import require
 from penjing.core.files import PICKLE_SUFFIXES, digest, sha256_file
 from penjing.core.nouns import Embedding, Task
 from penjing.data import WEIGHTS, named_weights
+from penjing.models.deltas.facts import is_delta
+from penjing.models.deltas.restoring import restored
 from penjing.models.pooling import MODULES, POOLING_FILES, pooling_files, read_embedding
 from penjing.models.tasks import task_of
 from penjing.models.weights import WEIGHT_FILE, WEIGHT_INDEX, read_json, tensor_shapes, weight_files
@@ -90,7 +92,8 @@ def find_checkpoint(source: str) -> Checkpoint:
     """Turn what a user calls a model into an inspected directory.
 
     Args:
-        source: a directory; a name of :data:`penjing.data.WEIGHTS`; or a hub name such as ``org/model``.
+        source: a directory, with weights or a delta; a name of :data:`penjing.data.WEIGHTS`; or a hub name such as
+            ``org/model``.
 
     Raises:
         CheckpointError: not a usable checkpoint.
@@ -98,7 +101,8 @@ def find_checkpoint(source: str) -> Checkpoint:
     """
     path = Path(source).expanduser()
     if path.exists() and not (source in WEIGHTS and path.is_file()):
-        return inspect_checkpoint(path, source=source)
+        whole = restored(path, find=find_checkpoint) if is_delta(path) else path
+        return inspect_checkpoint(whole, source=source)
     if source in WEIGHTS:
         return inspect_checkpoint(named_weights(source), source=source)
     if source.startswith((".", "/", "~")) or source.count("/") > 1:

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from penjing.core.errors import CheckpointError, ResourceError
+from penjing.core.errors import CheckpointError
 from penjing.core.extras import require
 from penjing.core.nouns import Task
 from penjing.models.checkpoint import Checkpoint, copy_tokenizer
 from penjing.models.decoder import DECODERS, WITHOUT_SDPA
 from penjing.models.families import FAMILIES, unknown_family
 from penjing.models.tasks import TASK_CLASSES
+from penjing.models.weights import refused_writes_told
 
 _SHOWN = 3
 
@@ -45,7 +46,9 @@ def load_model(checkpoint: Checkpoint, task: Task | None = None, labels: Sequenc
         model, found = getattr(transformers, kind).from_pretrained(
             checkpoint.path,
             dtype=torch.float32,
-            attn_implementation="eager" if checkpoint.model_type in WITHOUT_SDPA else "sdpa",
+            attn_implementation="eager"
+            if checkpoint.model_type in WITHOUT_SDPA
+            else None,  # MPNet has no sdpa in Transformers
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
@@ -68,20 +71,6 @@ def save_checkpoint(model: Any, tokenizer_from: Path, target: Path) -> None:
     with quiet_transformers(), refused_writes_told(target):
         model.save_pretrained(target)
     copy_tokenizer(tokenizer_from, target)
-
-
-@contextmanager
-def refused_writes_told(target: Path) -> Iterator[None]:
-    """Turn the error that safetensors raises where the system refuses a write into ours."""
-    refusal = require("safetensors", extra="train").SafetensorError
-    try:
-        yield
-    except refusal as error:
-        raise ResourceError(
-            f"writing {target} failed: {error}",
-            expected="a writable disk with room left",
-            do="Free space or choose another directory, then run the same command again.",
-        ) from error
 
 
 @contextmanager

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from penjing.core.errors import CheckpointError
+from penjing.core.errors import CheckpointError, ResourceError
+from penjing.core.extras import require
 
 WEIGHT_FILE, WEIGHT_INDEX = "model.safetensors", "model.safetensors.index.json"
 _MAX_HEADER_BYTES = 100 << 20
@@ -93,3 +96,17 @@ def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
             do="It was cut short or changed; copy it again.",
         )
     return shapes
+
+
+@contextmanager
+def refused_writes_told(target: Path) -> Iterator[None]:
+    """Turn the error that safetensors raises where the system refuses a write into ours."""
+    refusal = require("safetensors", extra="train").SafetensorError
+    try:
+        yield
+    except refusal as error:
+        raise ResourceError(
+            f"writing {target} failed: {error}",
+            expected="a writable disk with room left",
+            do="Free space or choose another directory, then run the same command again.",
+        ) from error

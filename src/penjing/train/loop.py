@@ -248,8 +248,8 @@ def _set_dropout(encoder: PackedModel, dropout: float | None) -> None:
     if dropout is None:
         return
     encoder.hidden_dropout = dropout
-    for module in encoder.model.modules():
-        if isinstance(module, torch.nn.Dropout):
+    for name, module in encoder.model.named_modules():
+        if isinstance(module, torch.nn.Dropout) and ".lora_dropout." not in name:  # an adapter has its own
             module.p = dropout
 
 

@@ -9,14 +9,16 @@ from penjing.train.recipe import TrainingRecipe
 
 
 def build_optimiser(model: nn.Module, recipe: TrainingRecipe) -> torch.optim.AdamW:
-    """Fused AdamW over what is trainable; vectors (biases, norms) are not decayed.
+    """Fused AdamW over what is trainable; vectors (biases, norms) are not decayed, nor what scales and rests at 1.
 
     Source: Loshchilov and Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
     """
-    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    trained = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    decayed = [weight for name, weight in trained if weight.dim() > 1 and ".ia3_l." not in name]
+    others = [weight for name, weight in trained if weight.dim() <= 1 or ".ia3_l." in name]
     groups = [
-        {"params": [weight for weight in trained if weight.dim() > 1], "weight_decay": recipe.weight_decay},
-        {"params": [weight for weight in trained if weight.dim() <= 1], "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
 

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from penjing.core.machine import describe_machine
 from penjing.core.nouns import Frozen
+from penjing.models.deltas.recipe import AdapterRecipe
 
 
 class TrainingRecipe(Frozen):
@@ -25,6 +26,7 @@ class TrainingRecipe(Frozen):
         frozen_layers: the embeddings and this many first layers are not trained; 0 trains everything.
         frozen_cache_mib: what the frozen layers give is computed once and kept in a temporary file when there
             is more than one epoch and it fits this; 0 computes it anew each time. No dropout acts on it.
+        delta: adapters to train instead of the weights; None trains these themselves.
         dropout: on hidden states; None keeps the checkpoint's own.
         precision: of the matrix products; ``auto`` takes bf16 where the processor multiplies it natively.
         validate_every: epochs between looks at the loss on the validation split; None never looks. A fraction
@@ -50,6 +52,7 @@ class TrainingRecipe(Frozen):
     clip_norm: float | None = Field(1.0, gt=0)
     frozen_layers: int = Field(0, ge=0)
     frozen_cache_mib: int = Field(4096, ge=0)
+    delta: AdapterRecipe | None = None
     dropout: float | None = Field(None, ge=0, lt=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     validate_every: float | None = Field(None, gt=0, le=1000)

@@ -15,7 +15,7 @@ from torch import nn
 from penjing.core.errors import UsageError
 from penjing.core.files import STAGING_PREFIX, cannot_write, canonical_json, sha256_file, staged_directory
 from penjing.core.progress import Progress
-from penjing.models.loading import refused_writes_told
+from penjing.models.weights import refused_writes_told
 from penjing.train.watch import Best, trainable
 
 _PREFIX = "step-"

@@ -40,6 +40,7 @@ def _export(
     max_tokens: Annotated[
         int | None, typer.Option(help="With --name: longer texts are cut (or windowed) to this many tokens.")
     ] = None,
+    base: Annotated[str | None, typer.Option(help="Where the base lies, for a version that holds a delta.")] = None,
     recipe: RECIPE = None,
     sets: SETS = None,
     store: STORE = DEFAULT_STORE,
@@ -64,7 +65,14 @@ def _export(
             show(f"Wrote {to}; largest difference from Transformers: {difference.value:.1e} of the outputs' scale.")
         return
     bundle = export(
-        model, store=store, engine=told, name=name, task=task, max_tokens=max_tokens, progress=TerminalProgress()
+        model,
+        store=store,
+        engine=told,
+        name=name,
+        task=task,
+        max_tokens=max_tokens,
+        base=base,
+        progress=TerminalProgress(),
     )
     if as_json:
         print_json(version_facts(bundle))

@@ -30,6 +30,7 @@ def _quantize(
     engine: Annotated[str | None, typer.Option(help="auto, measure, onnxruntime or openvino.")] = None,
     max_drop: Annotated[float | None, typer.Option(help="Accuracy (F1, …) that may be lost, as a share: 0.02.")] = None,
     data: Annotated[str | None, typer.Option(help="For a version that carries none: file, folder or data set.")] = None,
+    base: Annotated[str | None, typer.Option(help="Where the base lies, for a version that holds a delta.")] = None,
     recipe: RECIPE = None,
     sets: SETS = None,
     store: STORE = DEFAULT_STORE,
@@ -40,7 +41,7 @@ def _quantize(
     from penjing.app.terminal import TerminalProgress, change_line, show, speed_table
     from penjing.core.recipe import resolve_recipe
 
-    flags = {"model": model, "quantize.engine": engine, "quantize.max_drop": max_drop, "data.train": data}
+    flags = {"model": model, "base": base, "quantize.engine": engine, "quantize.max_drop": max_drop, "data.train": data}
     command = resolve_recipe(QuantizeCommand, recipe, sets or (), flags=flags)
     done = quantize(command, store=store, progress=TerminalProgress())
     if as_json:
