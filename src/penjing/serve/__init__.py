@@ -6,6 +6,7 @@ from penjing.serve.metrics import METRICS
 from penjing.serve.recipe import ServeRecipe, VersionPolicy
 from penjing.serve.running import running_server, serve
 from penjing.serve.server import Server
+from penjing.serve.workers import Workers
 
 __all__ = [
     "METRICS",
@@ -17,6 +18,7 @@ __all__ = [
     "Server",
     "StoreCatalogue",
     "VersionPolicy",
+    "Workers",
     "running_server",
     "serve",
 ]

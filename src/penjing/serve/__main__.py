@@ -17,6 +17,7 @@ from penjing.serve.catalogue import StoreCatalogue
 from penjing.serve.recipe import ServeRecipe
 from penjing.serve.running import serve
 from penjing.serve.server import Server
+from penjing.serve.workers import Workers
 from penjing.store.store import Store
 
 
@@ -36,7 +37,7 @@ def main() -> int:
     return 0
 
 
-def _announce(server: Server) -> None:
+def _announce(server: Server | Workers) -> None:
     sys.stdout.write(json.dumps({"url": server.url, "grpc": server.grpc_address}) + "\n")
     sys.stdout.flush()
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from penjing.core.errors import NotFoundError
+from penjing.core.errors import NotFoundError, UsageError
 from penjing.store.bundle import Bundle, read_bundle
 from penjing.store.layout import version_folders
 from penjing.store.store import Store
@@ -36,6 +36,11 @@ class StoreCatalogue:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    @property
+    def address(self) -> dict[str, Any]:
+        """See :func:`catalogue_at`."""
+        return {"store": str(self._store.root.absolute())}
 
     def models(self) -> list[str]:
         """See :meth:`Catalogue.models`."""
@@ -68,6 +73,11 @@ class FolderCatalogue:
     def __init__(self, paths: Mapping[str, Path]) -> None:
         self._paths = dict(paths)
 
+    @property
+    def address(self) -> dict[str, Any]:
+        """See :func:`catalogue_at`."""
+        return {"folders": {name: str(path.absolute()) for name, path in self._paths.items()}}
+
     def models(self) -> list[str]:
         """See :meth:`Catalogue.models`."""
         return sorted(self._paths)
@@ -94,3 +104,23 @@ class FolderCatalogue:
         if model not in self._paths:
             raise NotFoundError(f"model {model!r} is unknown", expected=f"one of {', '.join(self.models())}")
         return self._paths[model]
+
+
+def address_of(catalogue: Catalogue) -> dict[str, Any]:
+    """What another process opens the same catalogue by. See :func:`catalogue_at`.
+
+    Raises:
+        UsageError: it is one of neither kind.
+    """
+    if isinstance(catalogue, StoreCatalogue | FolderCatalogue):
+        return catalogue.address
+    raise UsageError(
+        f"workers cannot open a {type(catalogue).__name__}", expected="a StoreCatalogue or a FolderCatalogue"
+    )
+
+
+def catalogue_at(address: Mapping[str, Any]) -> Catalogue:
+    """Open a catalogue by its address, plain data that passes from process to process."""
+    if "store" in address:
+        return StoreCatalogue(Store(Path(address["store"])))
+    return FolderCatalogue({name: Path(path) for name, path in address["folders"].items()})

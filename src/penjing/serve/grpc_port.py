@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from penjing.serve.grpc.listener import Listener
 
 
-async def open_listener(plane: DataPlane, recipe: ServeRecipe, certificates: Certificates | None) -> Listener:
+async def open_listener(
+    plane: DataPlane, recipe: ServeRecipe, certificates: Certificates | None, *, is_shared: bool = False
+) -> Listener:
     """A gRPC server that listens and does not answer yet, on the running event loop.
 
     Raises:
@@ -23,4 +25,4 @@ async def open_listener(plane: DataPlane, recipe: ServeRecipe, certificates: Cer
         require(package, extra="serve")
     from penjing.serve.grpc.listener import Listener
 
-    return Listener(plane, recipe, certificates)
+    return Listener(plane, recipe, certificates, is_shared=is_shared)

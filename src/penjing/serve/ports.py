@@ -42,6 +42,24 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def reserve(host: str, port: int) -> socket.socket:
+    """A socket that holds a port, without listening, for processes that listen there by SO_REUSEPORT.
+
+    Raises:
+        ResourceError: as :func:`listen`.
+    """
+    with listen(host, port) as probe:  # without SO_REUSEPORT, so that a port in use is noticed
+        family, address = probe.family, probe.getsockname()
+    holder = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind(address)
+    except OSError as error:
+        holder.close()
+        raise _cannot_listen(host, port, error) from error
+    return holder
+
+
 def listen_unix(path: Path) -> socket.socket:
     """A listening Unix socket. One that a server left behind when it was killed is replaced.
 

@@ -60,7 +60,9 @@ class ServeRecipe(Frozen):
         tls_client_ca: PEM file; only clients with a certificate of one of these authorities are let in.
         grpc_reflection: tell gRPC clients which services there are.
         cors: let browsers on other sites call.
-        instances: engine instances a version; None is one a usable core.
+        workers: server processes on the same ports, watched and replaced when one dies. Each has models, queue and
+            limits of its own.
+        instances: engine instances a version, in each worker; None is one a usable core, shared out.
         threads: threads an instance.
         batch_tokens: token budget of one batch.
         max_queue_tokens: tokens that may wait for one version before requests are refused; also the
@@ -93,6 +95,7 @@ class ServeRecipe(Frozen):
     tls_client_ca: Path | None = None
     grpc_reflection: bool = False
     cors: bool = False
+    workers: int = Field(default=1, ge=1, le=256)
     instances: int | None = Field(default=None, ge=1)
     threads: int = Field(default=1, ge=1)
     batch_tokens: int = Field(default=512, ge=1)
@@ -119,6 +122,10 @@ class ServeRecipe(Frozen):
             raise ValueError("tls_client_ca wants tls_cert and tls_key beside it")
         if self.grpc_port is not None and self.grpc_uds is not None:
             raise ValueError("grpc_port and grpc_uds exclude each other: one place to listen for gRPC")
+        if self.workers > 1 and self.grpc_uds is not None:
+            raise ValueError("workers cannot share a Unix socket for gRPC: give grpc_port, or one worker")
+        if self.workers > 1 and self.poll_s is None:
+            raise ValueError("workers learn of new versions by polling: give poll_s, or one worker")
         if self.uds is not None and self.uds == self.grpc_uds:
             raise ValueError("uds and grpc_uds are the same file: two protocols want two sockets")
         return self

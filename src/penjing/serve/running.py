@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from penjing.core.errors import ServingError
+from penjing.core.errors import ServingError, UsageError
 from penjing.serve.catalogue import Catalogue
 from penjing.serve.loading import EngineOpener, open_bundle_engine
 from penjing.serve.recipe import ServeRecipe
 from penjing.serve.server import Server
+from penjing.serve.workers import Workers
 
 _LOG = logging.getLogger(__name__)
 _LOOK_ALIVE_S = 1.0
@@ -41,7 +42,14 @@ def running_server(
     Raises:
         ResourceError: the port cannot be had.
         NotReadyError: a model cannot be loaded.
+        UsageError: the recipe wants several workers, which are processes of their own.
     """
+    if recipe.workers > 1:
+        raise UsageError(
+            f"{recipe.workers} workers are processes, not threads of this one",
+            expected="workers: 1",
+            do="Call penjing.serve.serve, or use penjing.serve.Workers.",
+        )
     server = Server(catalogue, recipe, open_with=open_with)
     server.start()
     try:
@@ -57,14 +65,14 @@ def serve(
     recipe: ServeRecipe,
     *,
     open_with: EngineOpener = open_bundle_engine,
-    on_start: Callable[[Server], None] | None = None,
+    on_start: Callable[[Server | Workers], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; a second one cuts the wait short. To be called from the main thread.
 
     Args:
         catalogue: what there is to serve.
         recipe: how to serve it.
-        open_with: opens a bundle's engine; tests hand in their own.
+        open_with: opens a bundle's engine; tests hand in their own. For one worker only.
         on_start: called once the server answers, before the models are ready.
 
     Raises:
@@ -80,7 +88,7 @@ def serve(
             server.hurry()
         told.set()
 
-    server = Server(catalogue, recipe, open_with=open_with)
+    server = Server(catalogue, recipe, open_with=open_with) if recipe.workers == 1 else Workers(catalogue, recipe)
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         server.start()
@@ -88,7 +96,8 @@ def serve(
             on_start(server)
         while not told.wait(_LOOK_ALIVE_S):
             if not server.is_alive:
-                raise ServingError("the HTTP thread has ended by itself", do="See the log, and start again.")
+                server.stop()
+                raise ServingError("the server has ended by itself", do="See the log, and start again.")
         server.stop()
     finally:
         for number, handler in before.items():

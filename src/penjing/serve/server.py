@@ -27,6 +27,7 @@ from penjing.serve.models import Models
 from penjing.serve.plane import DataPlane
 from penjing.serve.ports import listen, listen_unix
 from penjing.serve.recipe import ServeRecipe
+from penjing.serve.siblings import Share
 from penjing.serve.slow_clients import close_slow_clients
 from penjing.serve.tls import Certificates
 
@@ -51,6 +52,7 @@ class Server:
         catalogue: what there is to serve.
         recipe: how to serve it.
         open_with: opens a bundle's engine; tests hand in their own.
+        share: what it has in common with other workers; it then takes connections only from :meth:`accept` on.
 
     Attributes:
         port: for HTTP; 0 on a Unix socket.
@@ -63,25 +65,29 @@ class Server:
     """
 
     def __init__(
-        self, catalogue: Catalogue, recipe: ServeRecipe, *, open_with: EngineOpener = open_bundle_engine
+        self,
+        catalogue: Catalogue,
+        recipe: ServeRecipe,
+        *,
+        open_with: EngineOpener = open_bundle_engine,
+        share: Share | None = None,
     ) -> None:
         self._recipe = recipe
         self._certificates = Certificates.of(recipe)
-        self._socket = listen_unix(recipe.uds) if recipe.uds else listen(recipe.host, recipe.port)
-        self.port: int = 0 if recipe.uds else self._socket.getsockname()[1]
-        self.url = _url(recipe, self.port)
-        self.plane = DataPlane(Models(catalogue, recipe, open_with=open_with), Metrics(), long_text=recipe.long_text)
-        self._site = Site(
-            all_mounts(self.plane, recipe),
-            max_body_bytes=recipe.max_body_bytes,
-            request_timeout_ms=recipe.request_timeout_ms,
-            cors=recipe.cors,
+        self._share = share
+        self._socket = (
+            share.http if share else listen_unix(recipe.uds) if recipe.uds else listen(recipe.host, recipe.port)
         )
+        self.port: int = 0 if recipe.uds else self._socket.getsockname()[1]
+        self.url = url_of(recipe, self.port)
+        self.plane = DataPlane(Models(catalogue, recipe, open_with=open_with), Metrics(), long_text=recipe.long_text)
+        self._site = _site_of(self.plane, recipe, share)
         self._http = uvicorn.Server(_uvicorn_config(self._site, recipe, self._certificates))
         self._runner = asyncio.Runner(loop_factory=new_event_loop)
         self._grpc: Listener | None = None
         self.grpc_address = self._listen_for_grpc()
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self._may_accept = threading.Event()
         self._stopping = threading.Lock()
         self._hurried = threading.Event()
 
@@ -109,6 +115,10 @@ class Server:
         """Whether it answers requests."""
         return self._thread.is_alive()
 
+    def accept(self) -> None:
+        """Take connections, as one of several workers."""
+        self._may_accept.set()
+
     def hurry(self) -> None:
         """Let :meth:`stop` wait for nobody any more."""
         self._hurried.set()
@@ -119,6 +129,8 @@ class Server:
             if not self._thread.is_alive():
                 self._release()
                 return
+            if self._share:
+                self._runner.get_loop().call_soon_threadsafe(self._leave_port)
             self.plane.is_draining = self._site.is_draining = True
             until = time.monotonic() + self._recipe.grace_s
             while self._in_flight and time.monotonic() < until and not self._hurried.wait(_LOOK_EVERY_S):
@@ -133,7 +145,7 @@ class Server:
         return self._site.in_flight + (self._grpc.in_flight if self._grpc else 0)
 
     def _listen_for_grpc(self) -> str | None:
-        if not self._recipe.speaks_grpc:
+        if not self._recipe.speaks_grpc or self._share:
             return None
         try:
             self._grpc = _elsewhere(self._runner, open_listener(self.plane, self._recipe, self._certificates))
@@ -152,7 +164,7 @@ class Server:
 
     def _close_socket(self) -> None:
         self._socket.close()
-        if self._recipe.uds is not None:
+        if self._recipe.uds is not None and not self._share:
             self._recipe.uds.unlink(missing_ok=True)
 
     def _run(self) -> None:
@@ -164,6 +176,9 @@ class Server:
         if self._certificates:
             guards.append(asyncio.create_task(self._certificates.follow()))
         try:
+            if self._share:
+                guards.append(asyncio.create_task(self._take_part(self._share)))
+                await self._until_told()
             if self._grpc:
                 await self._grpc.start()
             await self._http.serve(sockets=[self._socket])
@@ -175,6 +190,23 @@ class Server:
                 await self._grpc.stop()
                 self._grpc = None
 
+    def _leave_port(self) -> None:
+        """Leave new connections to the other workers."""
+        self._may_accept.clear()
+        for server in getattr(self._http, "servers", ()):  # there are none before it has started
+            server.close()
+
+    async def _take_part(self, share: Share) -> None:
+        """Answer the other workers, and whoever watches them, from the first moment on."""
+        config = _uvicorn_config(self._site, self._recipe, None)
+        await uvicorn.Server(config).serve(sockets=[share.control])
+
+    async def _until_told(self) -> None:
+        while not self._may_accept.is_set() and not self._http.should_exit:
+            await asyncio.sleep(_LOOK_EVERY_S)
+        if self._recipe.grpc_port is not None:
+            self._grpc = await open_listener(self.plane, self._recipe, self._certificates, is_shared=True)
+
 
 def _elsewhere(runner: asyncio.Runner, work: Coroutine[Any, Any, T]) -> T:
     """Run something on an event loop that stands still, from a thread that may have one of its own."""
@@ -182,7 +214,17 @@ def _elsewhere(runner: asyncio.Runner, work: Coroutine[Any, Any, T]) -> T:
         return helper.submit(runner.run, work).result()
 
 
-def _url(recipe: ServeRecipe, port: int) -> str:
+def _site_of(plane: DataPlane, recipe: ServeRecipe, share: Share | None) -> Site:
+    return Site(
+        all_mounts(plane, recipe, siblings=share.siblings if share else None),
+        max_body_bytes=recipe.max_body_bytes,
+        request_timeout_ms=recipe.request_timeout_ms,
+        cors=recipe.cors,
+    )
+
+
+def url_of(recipe: ServeRecipe, port: int) -> str:
+    """Where a client finds a server."""
     if recipe.uds is not None:
         return f"unix:{recipe.uds}"
     host = f"[{recipe.host}]" if ":" in recipe.host else recipe.host

@@ -158,10 +158,10 @@ def _next_steps(done: Quickstarted, store: Path) -> list[str]:
 
 
 def _keep_serving(store: Path, port: int) -> None:
-    from penjing.serve import Server, ServeRecipe, StoreCatalogue, serve
+    from penjing.serve import Server, ServeRecipe, StoreCatalogue, Workers, serve
     from penjing.store import Store
 
-    def announce(server: Server) -> None:
+    def announce(server: Server | Workers) -> None:
         typer.echo(f"Serving {store} on {server.url} (Ctrl-C stops)", err=True)
 
     serve(StoreCatalogue(Store(store)), ServeRecipe(port=port), on_start=announce)

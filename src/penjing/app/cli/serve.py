@@ -40,6 +40,7 @@ def _serve(
     tls_client_ca: Annotated[
         Path | None, typer.Option(help="Let in only clients with a certificate of this authority (PEM).")
     ] = None,
+    workers: Annotated[int | None, typer.Option(help="Server processes on the same ports; 1 by default.")] = None,
     models: Annotated[list[str] | None, typer.Option("--model", help="Serve only this model. May be repeated.")] = None,
     recipe: RECIPE = None,
     sets: SETS = None,
@@ -47,7 +48,7 @@ def _serve(
     as_json: JSON = False,
 ) -> None:
     from penjing.core.recipe import resolve_recipe
-    from penjing.serve import Server, ServeRecipe, StoreCatalogue, serve
+    from penjing.serve import Server, ServeRecipe, StoreCatalogue, Workers, serve
     from penjing.store import Store
 
     flags = {
@@ -59,11 +60,12 @@ def _serve(
         "tls_cert": tls_cert,
         "tls_key": tls_key,
         "tls_client_ca": tls_client_ca,
+        "workers": workers,
         "models": models or None,
     }
     told = resolve_recipe(ServeRecipe, recipe, sets or (), flags=flags)
 
-    def announce(server: Server) -> None:
+    def announce(server: Server | Workers) -> None:
         also = f" and gRPC on {server.grpc_address}" if server.grpc_address else ""
         typer.echo(f"Serving {store} on {server.url}{also} (Ctrl-C stops)", err=True)
         if as_json:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from penjing.serve.api.http import Reply, Request, json_reply
 from penjing.serve.api.routes import TEXT, TRUTH, Description, Route, record
 from penjing.serve.plane import DataPlane
+from penjing.serve.siblings import OWN, Siblings
 
 METRICS_PATHS = ("/metrics", "/monitoring/prometheus/metrics")
 _READY = "/readyz"
@@ -35,8 +36,9 @@ class Health:
 
     description = DESCRIPTION
 
-    def __init__(self, plane: DataPlane) -> None:
+    def __init__(self, plane: DataPlane, siblings: Siblings | None = None) -> None:
         self._plane = plane
+        self._siblings = siblings
 
     def claims(self, path: str) -> bool:
         """See :class:`penjing.serve.api.site.Dialect`."""
@@ -49,7 +51,10 @@ class Health:
         if request.path == "/healthz":
             return json_reply(200, {"alive": True})
         if request.path in METRICS_PATHS:
-            return Reply(200, self._plane.metrics.page(self._plane.models.all()), _PROMETHEUS.encode())
+            page = self._plane.metrics.page(self._plane.models.all())
+            if self._siblings is not None and OWN not in request.query:
+                page = await self._siblings.metrics(page)
+            return Reply(200, page, _PROMETHEUS.encode())
         return self._readiness(request.path.removeprefix(_READY).removeprefix("/"))
 
     def fault(self, error: Exception) -> Reply:

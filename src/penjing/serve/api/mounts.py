@@ -25,13 +25,14 @@ from penjing.serve.api.tei import TextEmbeddingsInference
 from penjing.serve.api.tensorflow_serving import TensorFlowServing
 from penjing.serve.plane import DataPlane
 from penjing.serve.recipe import ServeRecipe
+from penjing.serve.siblings import Siblings
 
 
-def all_mounts(plane: DataPlane, recipe: ServeRecipe) -> list[Mount]:
+def all_mounts(plane: DataPlane, recipe: ServeRecipe, *, siblings: Siblings | None = None) -> list[Mount]:
     """The dialects in the order in which they are asked for bare paths."""
     tensorflow = TensorFlowServing(plane)
     mounts = [
-        Mount(Health(plane)),
+        Mount(Health(plane, siblings)),
         Mount(OpenAI(plane), "/openai"),  # before whom all else below /v1 is for
         Mount(tensorflow, "/tfs"),
         Mount(OpenInference(plane), "/oip"),

@@ -36,6 +36,7 @@ class Listener:
         plane: answers predictions.
         recipe: its ``grpc_port`` or ``grpc_uds``, and limits.
         certificates: for TLS; None speaks without.
+        is_shared: the port is held for several processes, this one among them.
 
     Attributes:
         address: host and port, or ``unix:`` and a path, as a client wants them.
@@ -44,15 +45,24 @@ class Listener:
         ResourceError: the port cannot be had.
     """
 
-    def __init__(self, plane: DataPlane, recipe: ServeRecipe, certificates: Certificates | None = None) -> None:
+    def __init__(
+        self,
+        plane: DataPlane,
+        recipe: ServeRecipe,
+        certificates: Certificates | None = None,
+        *,
+        is_shared: bool = False,
+    ) -> None:
         self._calls = Calls(plane, timeout_s=recipe.request_timeout_ms / 1000, most=recipe.max_connections)
         # As many again may watch: gRPC's own count has those, too, and not every release counts well.
-        self._server = aio.server(options=_options(recipe), maximum_concurrent_rpcs=2 * recipe.max_connections)
+        self._server = aio.server(
+            options=_options(recipe, is_shared=is_shared), maximum_concurrent_rpcs=2 * recipe.max_connections
+        )
         for name, handlers in _handlers(plane, recipe, self._calls).items():
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
         self._is_started = False
         self._path = recipe.grpc_uds
-        self.address = self._bind(_address(recipe), certificates)
+        self.address = self._bind(_address(recipe, is_shared=is_shared), certificates)
 
     @property
     def in_flight(self) -> int:
@@ -87,12 +97,14 @@ class Listener:
         return address
 
 
-def _address(recipe: ServeRecipe) -> str:
+def _address(recipe: ServeRecipe, *, is_shared: bool) -> str:
     """Where to listen, proved free: we say who has a port, which gRPC does not."""
     if recipe.grpc_uds is not None:
         listen_unix(recipe.grpc_uds).close()
         recipe.grpc_uds.unlink()
         return f"unix:{recipe.grpc_uds}"
+    if is_shared:
+        return f"[{recipe.host}]:{recipe.grpc_port}" if ":" in recipe.host else f"{recipe.host}:{recipe.grpc_port}"
     with listen(recipe.host, recipe.grpc_port or 0) as probe:
         number, port = probe.getsockname()[:2]
     return f"[{number}]:{port}" if ":" in number else f"{number}:{port}"
@@ -100,7 +112,11 @@ def _address(recipe: ServeRecipe) -> str:
 
 def _handlers(plane: DataPlane, recipe: ServeRecipe, calls: Calls) -> Mapping[str, dict[str, Any]]:
     """Service → method → gRPC's handler."""
-    inner: list[Service] = [PredictionService(plane, recipe), ModelService(plane), OpenInference(plane)]
+    inner: list[Service] = [
+        PredictionService(plane, recipe),
+        ModelService(plane, can_reload=recipe.workers == 1),
+        OpenInference(plane),
+    ]
     health = Health(plane, [one.name for one in inner], calls)
     handlers = {one.name: _unary(one, calls) for one in (*inner, health)}
     handlers[health.name]["Watch"] = health.watching()
@@ -116,9 +132,9 @@ def _unary(service: Service, calls: Calls) -> dict[str, Any]:
     return {name: calls.handler(service, methods[name]) for name in service.answers()}
 
 
-def _options(recipe: ServeRecipe) -> Sequence[tuple[str, int]]:
+def _options(recipe: ServeRecipe, *, is_shared: bool) -> Sequence[tuple[str, int]]:
     return (
-        ("grpc.so_reuseport", 0),  # or a second server could take the same port unnoticed
+        ("grpc.so_reuseport", int(is_shared)),  # or a second server could take the same port unnoticed
         ("grpc.max_receive_message_length", recipe.max_body_bytes),
         ("grpc.max_concurrent_streams", recipe.max_connections),
         ("grpc.server_handshake_timeout_ms", round(recipe.header_timeout_s * 1000)),

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from penjing.core.errors import InvalidRequestError
+from penjing.core.errors import InvalidRequestError, UnsupportedError
 from penjing.serve.api.tensorflow_serving.errors import message_of
 from penjing.serve.api.tensorflow_serving.status import version_statuses
 from penjing.serve.grpc.calls import Answer, Call
@@ -26,12 +26,14 @@ class ModelService:
 
     Args:
         plane: whose models.
+        can_reload: False where other workers serve the same models, who would not hear of a reload.
     """
 
     name = f"{_PACKAGE}.ModelService"
 
-    def __init__(self, plane: DataPlane) -> None:
+    def __init__(self, plane: DataPlane, *, can_reload: bool = True) -> None:
         self._plane = plane
+        self._can_reload = can_reload
         self._reloading = asyncio.Lock()
 
     def answers(self) -> Mapping[str, Answer]:
@@ -49,6 +51,10 @@ class ModelService:
         return filled(f"{_PACKAGE}.GetModelStatusResponse", statuses)
 
     async def _reload(self, request: Any, call: Call) -> Any:
+        if not self._can_reload:
+            raise UnsupportedError(
+                "a reload reaches one of several workers only", do="Change the store, or serve with one worker."
+            )
         models = self._plane.models
         async with self._reloading:  # each is told of its own outcome
             wishes = await self._plane.aside(lambda: read_config(request, models), deadline=call.deadline)
