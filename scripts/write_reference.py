@@ -24,6 +24,7 @@ from penjing.app.quickstart import RECIPE as QUICKSTART
 from penjing.app.recipes import ExportRecipe, FinetuneRecipe, ListRecipe, QuantizeCommand, QuickstartRecipe
 from penjing.core import errors
 from penjing.data import DataRecipe, cache_dir
+from penjing.knowledge import KnowledgeRecipe
 from penjing.serve import METRICS, ServeRecipe
 from penjing.serve.api.statuses import STATUSES
 from penjing.serve.metrics import Metrics
@@ -34,7 +35,8 @@ BANNER = "<!-- Written by scripts/write_reference.py (make docs). Change the cod
 # Every command that takes --recipe, and the model its recipe is checked against.
 RECIPES: dict[str, type[BaseModel]] = {
     "quickstart": QuickstartRecipe, "finetune": FinetuneRecipe, "evaluate": DataRecipe, "quantize": QuantizeCommand,
-    "export": ExportRecipe, "models": ListRecipe, "predict": DataRecipe, "serve": ServeRecipe,
+    "export": ExportRecipe, "models": ListRecipe, "predict": DataRecipe, "knowledge add": KnowledgeRecipe,
+    "knowledge ask": KnowledgeRecipe, "serve": ServeRecipe,
 }  # fmt: skip
 _TYPES = {str: "text", int: "whole number", float: "number", Path: "path", bool: ""}
 _JSON_TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
@@ -70,11 +72,10 @@ class Key(NamedTuple):
 def main() -> int:
     """Write the pages that changed."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, text in pages().items():
-        path = FOLDER / name
+    for path, text in ((FOLDER / name, text) for name, text in pages().items()):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
-            sys.stdout.write(f"wrote docs/reference/{name}\n")
+            sys.stdout.write(f"wrote docs/reference/{path.name}\n")
     return 0
 
 
@@ -96,9 +97,8 @@ def cli_page() -> Iterator[str]:
         if command.name in RECIPES:
             yield f"Keys of its recipe: [recipes.md](recipes.md#{command.name}).\n"
     yield "## Environment\n"
-    fetched = f"where fetched weights and data sets are kept: {_plain(cache_dir.__doc__)}"
-    stored = ("`PENJING_STORE`", "the store, where `--store` is not given")
-    yield _table(("variable", "meaning"), [stored, ("`PENJING_CACHE`", fetched)])
+    fetched = ("`PENJING_CACHE`", f"where fetched weights and data sets are kept: {_plain(cache_dir.__doc__)}")
+    yield _table(("variable", "meaning"), [("`PENJING_STORE`", "the store, where `--store` is not given"), fetched])
 
 
 def commands() -> list[Command]:
@@ -175,8 +175,8 @@ def keys(schema: type[BaseModel], prefix: str = "") -> list[Key]:
         kinds = get_args(field.annotation) or (field.annotation,)
         inner = next((one for one in kinds if isinstance(one, type) and issubclass(one, BaseModel)), None)
         if inner is not None:
-            off = " or `null`" if NoneType in kinds else ""
-            listed.append(Key(prefix + name, f"section{off}", "", meanings.get(name) or _about(inner)))
+            takes = "section or `null`" if NoneType in kinds else "section"
+            listed.append(Key(prefix + name, takes, "", meanings.get(name) or _about(inner)))
             listed += keys(inner, f"{prefix}{name}.")
             continue
         default = "required" if field.is_required() else f"`{_shown(field.get_default(call_default_factory=True))}`"

@@ -2,8 +2,8 @@
 
 Each command of ``penjing --help`` is a function here: ``penjing.finetune``, ``penjing.evaluate``,
 ``penjing.quantize``, ``penjing.export``, ``penjing.predict``, ``penjing.predict_file``,
-``penjing.list_versions``, ``penjing.quickstart``, ``penjing.delta.extract`` and its like. They are loaded when
-first used, so importing Penjing is instant.
+``penjing.open_knowledge``, ``penjing.list_versions``, ``penjing.quickstart``, ``penjing.delta.extract`` and its like.
+They are loaded when first used, so importing Penjing is instant.
 ``penjing.evaluate`` and ``penjing.export`` are packages too; called, they are the commands.
 """
 
@@ -19,17 +19,20 @@ if TYPE_CHECKING:
     from penjing.app.evaluate import evaluate
     from penjing.app.export import export
     from penjing.app.finetune import finetune
+    from penjing.app.knowledge import open_knowledge
     from penjing.app.models import list_versions
     from penjing.app.predict import predict
     from penjing.app.predict_file import predict_file
     from penjing.app.quantize import quantize
     from penjing.app.quickstart import quickstart
     from penjing.app.recipes import FinetuneRecipe, QuantizeCommand
+    from penjing.knowledge import KnowledgeRecipe
     from penjing.serve import ServeRecipe, running_server
     from penjing.store import Store
 
 __all__ = [
     "FinetuneRecipe",
+    "KnowledgeRecipe",
     "QuantizeCommand",
     "ServeRecipe",
     "Store",
@@ -38,6 +41,7 @@ __all__ = [
     "export",
     "finetune",
     "list_versions",
+    "open_knowledge",
     "predict",
     "predict_file",
     "quantize",
@@ -48,6 +52,7 @@ __all__ = [
 _HOMES = {
     "__version__": "penjing.core.version",
     "FinetuneRecipe": "penjing.app.recipes",
+    "KnowledgeRecipe": "penjing.knowledge",
     "QuantizeCommand": "penjing.app.recipes",
     "ServeRecipe": "penjing.serve",
     "Store": "penjing.store",
@@ -55,6 +60,7 @@ _HOMES = {
     "export": "penjing.app.export",
     "finetune": "penjing.app.finetune",
     "list_versions": "penjing.app.models",
+    "open_knowledge": "penjing.app.knowledge",
     "predict": "penjing.app.predict",
     "predict_file": "penjing.app.predict_file",
     "quantize": "penjing.app.quantize",

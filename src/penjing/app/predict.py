@@ -56,13 +56,13 @@ def _answers(texts: Iterator[Text], answering: Answerer, engine: Engine) -> Iter
             for number, text in enumerate(window, start=done + 1):
                 _refuse_unanswerable(text, number, windowed=answering.windowed)
             asked = answering.encode(window)
-            yield from answering.decode(asked, _outputs(engine, answering, asked))
+            yield from answering.decode(asked, outputs_of(engine, answering, asked))
             done += len(window)
     finally:
         engine.close()
 
 
-def _outputs(engine: Engine, answering: Answerer, asked: Asked) -> np.ndarray:
+def outputs_of(engine: Engine, answering: Answerer, asked: Asked) -> np.ndarray:
     """Rows of all sequences, in their order."""
     rows: list[np.ndarray] = [np.zeros((0, 0), np.float32)] * len(asked.sequences)
     if answering.reads == "tokens":

@@ -1,4 +1,4 @@
-"""``penjing.db``: the SQLite file behind aliases and ledger.
+"""A SQLite file with a schema that only grows: ``penjing.db`` behind aliases and ledger, and knowledge bases.
 
 Promises: a change is durable once ``write`` has ended well, and absent otherwise; writers queue up, readers never
 wait for them (write-ahead log). A connection lives as long as one transaction, so that a database may be used from
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -25,16 +25,22 @@ _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class Database:
-    """The database of one store.
+    """One such file.
 
     Args:
         path: the file; made on the first write.
         busy_timeout_s: how long to wait for other writers.
+        migrations: its schema; None is that of a store.
     """
 
-    def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
+    def __init__(self, path: Path, *, busy_timeout_s: float, migrations: Sequence[Sequence[str]] | None = None) -> None:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
+        self._given = migrations
+
+    @property
+    def _migrations(self) -> Sequence[Sequence[str]]:
+        return MIGRATIONS if self._given is None else self._given
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -79,7 +85,7 @@ class Database:
 
     def _open_to_read(self) -> sqlite3.Connection:
         if not self.path.exists():
-            return _empty()
+            return self._empty()
         try:
             return self._connect_to_read("mode=rw")
         except sqlite3.OperationalError:
@@ -94,14 +100,21 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        if version == len(MIGRATIONS):
+        if version == len(self._migrations):
             return connection
         connection.close()
         if version == 0:
-            return _empty()  # another process is making it
+            return self._empty()  # another process is making it
         with self.write():
             pass  # which migrates
         return self._connect(options)
+
+    def _empty(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        for statement in (statement for statements in self._migrations for statement in statements):
+            connection.execute(statement)
+        return connection
 
     def _has_unmerged_log(self) -> bool:
         log = self.path.with_name(f"{self.path.name}-wal")
@@ -121,18 +134,18 @@ class Database:
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         version = self._schema_version(connection)
-        for statements in MIGRATIONS[version:]:
+        for statements in self._migrations[version:]:
             for statement in statements:
                 connection.execute(statement)
-        if version < len(MIGRATIONS):
-            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        if version < len(self._migrations):
+            connection.execute(f"PRAGMA user_version = {len(self._migrations)}")
 
     def _schema_version(self, connection: sqlite3.Connection) -> int:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if version > len(MIGRATIONS):
+        if version > len(self._migrations):
             raise StoreError(
                 f"{self.path} has schema {version}",
-                expected=f"at most {len(MIGRATIONS)}, the newest that this release of Penjing knows",
+                expected=f"at most {len(self._migrations)}, the newest that this release of Penjing knows",
                 do="Upgrade Penjing; an older release must not write to a newer store.",
             )
         return version
@@ -163,18 +176,15 @@ class Database:
             return StoreError(
                 f"{self.path} is broken: {error}",
                 expected="a SQLite database",
-                do="Restore it from a backup. Without it the versions still serve, but aliases and ledger are lost.",
+                do="Restore it from a backup."
+                + (
+                    " Without it the versions still serve, but aliases and ledger are lost."
+                    if self._given is None
+                    else ""
+                ),
             )
         return StoreError(f"{self.path} refused: {error}")
 
 
 def _code(error: sqlite3.Error) -> int:
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-
-
-def _empty() -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.row_factory = sqlite3.Row
-    for statement in (statement for statements in MIGRATIONS for statement in statements):
-        connection.execute(statement)
-    return connection

@@ -13,7 +13,19 @@ from typing import NoReturn
 
 import typer
 
-from penjing.app.cli import conformance, delta, evaluate, export, finetune, models, predict, quantize, quickstart, serve
+from penjing.app.cli import (
+    conformance,
+    delta,
+    evaluate,
+    export,
+    finetune,
+    knowledge,
+    models,
+    predict,
+    quantize,
+    quickstart,
+    serve,
+)
 from penjing.core.errors import PenjingError, ResourceError
 
 _INTERRUPTED = 130  # the status that typer makes of Ctrl-C
@@ -27,7 +39,7 @@ app = typer.Typer(
     help="Penjing 盆景: the whole life of a pretrained language model. "
     "Fine-tune, evaluate, quantise, export, serve; every step measured.",
 )
-for module in (quickstart, finetune, evaluate, quantize, export, delta, models, predict, serve, conformance):
+for module in (quickstart, finetune, evaluate, quantize, export, delta, models, predict, knowledge, serve, conformance):
     module.add_to(app)
 
 

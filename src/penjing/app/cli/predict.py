@@ -138,7 +138,7 @@ def _about(texts: list[str] | None, context: Path | None, *, task: Task) -> Iter
     from penjing.data.readers.decode import whole_text
     from penjing.data.readers.options import ReadOptions
 
-    asked = iter(texts) if texts else _lines(sys.stdin.buffer)
+    asked = iter(texts) if texts else lines_of(sys.stdin.buffer)
     if task is not Task.QUESTION_ANSWERING:
         if context is not None:
             raise UsageError(f"--context was given, and the model is for {task.value}", expected="question-answering")
@@ -152,7 +152,12 @@ def _about(texts: list[str] | None, context: Path | None, *, task: Task) -> Iter
     return ((question, about) for question in asked)
 
 
-def _lines(stream: Iterable[bytes]) -> Iterator[str]:
+def lines_of(stream: Iterable[bytes]) -> Iterator[str]:
+    """Lines of standard input, decoded.
+
+    Raises:
+        DataError: one is not UTF-8.
+    """
     from penjing.core.errors import DataError
 
     for number, line in enumerate(stream, start=1):

@@ -1,0 +1,170 @@
+"""``penjing knowledge``: documents in, questions answered out of them with the place."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from penjing.app.cli.options import DEFAULT_STORE, JSON, RECIPE, SETS, STORE, print_json
+
+if TYPE_CHECKING:
+    from penjing.knowledge import Citation, KnowledgeAnswer
+
+_HELP = """Answer questions out of documents, with the place.
+
+```console
+penjing knowledge add handbook.kb handbook/ faq.csv --embedder embedder --reader reader
+penjing knowledge ask handbook.kb "How long is the warranty?"
+penjing knowledge list handbook.kb
+penjing knowledge remove handbook.kb handbook/old.pdf
+```
+
+A knowledge base is one file. Text, Markdown, HTML, PDF, DOCX, and CSV or JSON tables of questions and answers go
+in; a document that is added again and has not changed costs nothing, one that has takes its own place.
+"""
+BASE = Annotated[Path, typer.Argument(help="File of the knowledge base.", show_default=False)]
+EMBEDDER = Annotated[str | None, typer.Option(help="Version that embeds: NAME, NAME/2 or NAME@stable.")]
+READER = Annotated[str | None, typer.Option(help="Question-answering version that finds the answer in a passage.")]
+RERANKER = Annotated[str | None, typer.Option(help="Version with one label that orders passages by their use.")]
+
+knowledge = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode="markdown")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the group."""
+    app.add_typer(knowledge, name="knowledge")
+
+
+@knowledge.callback()
+def _group() -> None:
+    """Of no use by itself; its commands do the work."""
+
+
+@knowledge.command("add")
+def _add(
+    base: BASE,
+    sources: Annotated[list[Path], typer.Argument(help="Files and folders.", show_default=False)],
+    embedder: EMBEDDER = None,
+    reader: READER = None,
+    reranker: RERANKER = None,
+    recipe: RECIPE = None,
+    sets: SETS = None,
+    store: STORE = DEFAULT_STORE,
+    as_json: JSON = False,
+) -> None:
+    """Add documents. What is told of models and passages is kept in the base, for the other commands."""
+    from penjing.app.knowledge import open_knowledge
+    from penjing.app.terminal import TerminalProgress
+
+    told = {"embedder": embedder, "reader": reader, "reranker": reranker}
+    with open_knowledge(base, recipe=recipe, sets=sets or (), store=store, **told) as opened:
+        done = opened.add(sources, progress=TerminalProgress())
+        documents, passages = opened.base.count()
+    for line in done.left_out:
+        typer.echo(f"  ! left out: {line}", err=True)
+    if as_json:
+        print_json(asdict(done) | {"documents": documents, "all_passages": passages})
+        return
+    typer.echo(
+        f"{base}: {done.added} added, {done.replaced} replaced, {done.unchanged} unchanged, "
+        f"{len(done.left_out)} left out; {documents:,} documents in {passages:,} passages"
+    )
+
+
+@knowledge.command("remove")
+def _remove(
+    base: BASE,
+    documents: Annotated[list[str], typer.Argument(help="Ids, as list shows them.", show_default=False)],
+    as_json: JSON = False,
+) -> None:
+    """Remove documents: all that are named, or none if one is not there."""
+    from penjing.knowledge import KnowledgeBase
+
+    KnowledgeBase(base).remove(documents)
+    if as_json:
+        print_json({"removed": documents})
+    else:
+        typer.echo(f"{base}: {len(documents)} removed")
+
+
+@knowledge.command("list")
+def _list(base: BASE, as_json: JSON = False) -> None:
+    """All documents; with --json a line each."""
+    from penjing.app.terminal import show
+    from penjing.knowledge import KnowledgeBase
+
+    opened = KnowledgeBase(base)
+    opened.must_exist()
+    listed = opened.documents()
+    if as_json:
+        for one in listed:
+            print_json(asdict(one))
+        return
+    show(_table([asdict(one) for one in listed]) if listed else f"{base} holds no documents.")
+
+
+@knowledge.command("ask")
+def _ask(
+    base: BASE,
+    questions: Annotated[list[str] | None, typer.Argument(help="Without any, lines of standard input.")] = None,
+    reader: READER = None,
+    reranker: RERANKER = None,
+    passages: Annotated[int, typer.Option(help="Show this many of the passages that were found.")] = 0,
+    recipe: RECIPE = None,
+    sets: SETS = None,
+    store: STORE = DEFAULT_STORE,
+    as_json: JSON = False,
+) -> None:
+    """Answer questions, each with its source, or say that the base has no answer."""
+    import sys
+
+    from penjing.app.cli.predict import lines_of
+    from penjing.app.knowledge import open_knowledge
+    from penjing.knowledge.told import as_dict
+
+    told = {"reader": reader, "reranker": reranker}
+    with open_knowledge(base, recipe=recipe, sets=sets or (), store=store, **told) as opened:
+        opened.base.must_exist()
+        for question in questions or lines_of(sys.stdin.buffer):
+            answer = opened.ask(question)
+            if as_json:
+                print_json(as_dict(answer, passages=passages))
+            else:
+                _say(answer, passages=passages)
+
+
+def _say(answer: KnowledgeAnswer, *, passages: int) -> None:
+    typer.echo(answer.question)
+    if answer.best is not None:
+        typer.echo(f"  {' '.join(answer.best.answer.split())}  {answer.best.confidence:.2f}")
+        typer.echo(f"  {_place(answer.best)}")
+    else:
+        typer.echo(f"  not in the knowledge base  {1 - answer.confidence:.2f}")
+        for one in answer.others[:1]:
+            typer.echo(f"  nearest: {' '.join(one.answer.split())}  {one.confidence:.2f}  {_place(one)}")
+    for found in answer.passages[:passages]:
+        page = f" page {found.passage.page}" if found.passage.page else ""
+        typer.echo(f"  {found.rank}. {found.passage.document}{page}: {' '.join(found.passage.text.split())[:160]}")
+
+
+def _place(cited: Citation) -> str:
+    page = f", page {cited.page}" if cited.page else ""
+    return f"{cited.document}{page}, characters {cited.begin}–{cited.end}"
+
+
+def _table(listed: list[dict[str, Any]]) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("document", "title", "pages", "characters", "passages", "added"):
+        table.add_column(column, justify="right" if column in ("pages", "characters", "passages") else "left")
+    for one in listed:
+        table.add_row(
+            one["document"], one["title"], str(one["pages"] or "—"), f"{one['characters']:,}",
+            f"{one['passages']:,}", one["added"][:10],
+        )  # fmt: skip
+    return table

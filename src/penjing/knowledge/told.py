@@ -1,0 +1,50 @@
+"""An answer as plain data: what ``--json`` prints and HTTP sends."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from penjing.knowledge.asking import Citation, KnowledgeAnswer
+from penjing.knowledge.search import Found
+
+_DIGITS = 4
+
+
+def as_dict(answer: KnowledgeAnswer, *, passages: int = 0) -> dict[str, Any]:
+    """An answer.
+
+    Args:
+        answer: to tell.
+        passages: how many of the passages found to tell too.
+    """
+    told = {
+        "question": answer.question,
+        "answer": answer.best.answer if answer.best else None,
+        "confidence": round(answer.confidence, _DIGITS),
+        "is_calibrated": answer.is_calibrated,
+        "cited": _cited(answer.best) if answer.best else None,
+        "others": [_cited(one) for one in answer.others],
+    }
+    return told | ({"passages": [found_as_dict(one) for one in answer.passages[:passages]]} if passages else {})
+
+
+def found_as_dict(found: Found) -> dict[str, Any]:
+    """A passage that was found."""
+    passage = found.passage
+    return {
+        "document": passage.document,
+        "title": passage.title,
+        "source": passage.source,
+        "begin": passage.begin,
+        "end": passage.end,
+        "page": passage.page,
+        "text": passage.text,
+        "rank": found.rank,
+        "bm25": round(found.bm25, _DIGITS),
+        "cosine": round(found.cosine, _DIGITS),
+    }
+
+
+def _cited(cited: Citation) -> dict[str, Any]:
+    return asdict(cited) | {"confidence": round(cited.confidence, _DIGITS)}

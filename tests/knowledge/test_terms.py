@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from penjing.knowledge.terms import indexed, match_expression, overlap
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("The rain's in 2024", "The rain s in 2024"),
+        ("北京大学", "北京 京大 大学"),
+        ("去 NBA打球吧!", "去 NBA 打球 球吧"),
+        ("ＡＢＣ　１２", "ABC 12"),
+        ("カタカナ", "カタ タカ カナ"),
+        ("…!?", ""),
+    ],
+)
+def test_terms_of_two_scripts(text, terms):
+    assert indexed(text) == terms
+
+
+def test_a_question_is_never_a_command():
+    assert match_expression('NEAR("a" b) OR title: x* -y') == '"NEAR" OR "a" OR "b" OR "OR" OR "title" OR "x" OR "y"'
+    assert match_expression("天") == '"天"*'
+    assert match_expression(" ?! ") == ""
+    assert match_expression(" ".join(map(str, range(500)))).count(" OR ") == 63
+
+
+def test_overlap():
+    assert overlap("How long?", "how LONG") == 1
+    assert overlap("a b", "c d") == 0
+    assert 0.4 < overlap("保修多久", "保修期多久") < 1
