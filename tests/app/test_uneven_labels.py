@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from app.calling import penjing
+from app.calling import finetuning, penjing, settings
 from penjing.app.prepared import Part
 from penjing.app.recipes import FinetuneRecipe
 from penjing.app.tasks import flow_of
@@ -48,3 +48,10 @@ def test_other_tasks_refuse_them(task, setting, tmp_path):
 def test_the_recipe_says_so():
     told = FinetuneRecipe(name="m", data={"train": "x.csv"}, training={"class_weights": "balanced"})
     assert told.training.class_weights == "balanced"
+
+
+def test_several_labels_refuse_them(world, tmp_path):
+    told = settings("data.problem_type=multi_label_classification", "training.class_weights=balanced")
+    ran = penjing(*finetuning(world, tmp_path / "s", *told))
+    assert ran.status == 2
+    assert "are of single_label_classification, not of multi_label_classification" in ran.err

@@ -220,3 +220,11 @@ def test_the_digest_stays_what_it_was():
     )
     assert recipe_digest(recipe) == hashlib.sha256(text.encode()).hexdigest()
     assert recipe_digest(recipe) == "07cba77c62872a6cd45b8037cb42bdd0d8a39c1e1b08df6eddcccca52ccc18f7"
+
+
+@pytest.mark.parametrize("mark", list("|>,-&*!%@?:`;"))
+def test_a_mark_alone_is_itself(mark):
+    class Marked(Frozen):
+        delimiter: str
+
+    assert resolve_recipe(Marked, None, [f"delimiter={mark}"]).delimiter == mark

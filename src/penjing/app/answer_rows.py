@@ -9,7 +9,9 @@ from typing import Any
 
 from penjing.core.extras import require
 from penjing.tasks.answering import Answer
+from penjing.tasks.multi_label import LabelsPrediction
 from penjing.tasks.question_answering import Answered
+from penjing.tasks.regression import NumberPrediction
 from penjing.tasks.text_classification import Prediction
 
 Row = dict[str, Any]
@@ -27,9 +29,13 @@ def row_of(answer: Answer, labels: Sequence[str] = ()) -> Row:
     if isinstance(answer, Answered):
         told = {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(answer).items()}
         return {name: value for name, value in told.items() if name != "others" or labels}
-    if not isinstance(answer, Prediction):
+    if isinstance(answer, NumberPrediction):
+        return {"score": answer.score}
+    if not isinstance(answer, Prediction | LabelsPrediction):
         return {"embedding": answer.tolist()}
-    facts: Row = {"label": answer.label, "score": round(answer.score, 6)}
+    facts: Row = {"label": answer.label, "score": round(answer.score, 6)} if isinstance(answer, Prediction) else {
+        "labels": list(answer.labels), "scores": [round(score, 6) for score in answer.scores],
+    }  # fmt: skip
     if labels:
         facts["probabilities"] = dict(zip(labels, answer.probabilities.round(6).tolist(), strict=True))
     return facts
@@ -55,7 +61,8 @@ def arrow_schema(row: Row) -> Any:
     text, whole, share = arrow.string(), arrow.int64(), arrow.float64()
     place = [("text", text), ("start", whole), ("end", whole), ("score", share)]
     types = {
-        "label": text, "score": share, "probabilities": arrow.map_(text, share),
+        "label": text, "score": share, "labels": arrow.list_(text), "scores": arrow.list_(share),
+        "probabilities": arrow.map_(text, share),
         "entities": arrow.list_(arrow.struct([("label", text), *place])),
         "answer": text, "start": whole, "end": whole, "no_answer": share, "others": arrow.list_(arrow.struct(place)),
         "embedding": arrow.list_(arrow.float32()),

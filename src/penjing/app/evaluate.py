@@ -72,6 +72,7 @@ def evaluate(
 def _part(bundle: Bundle, data: str | None, columns: DataRecipe | None, progress: Progress) -> Part:
     if data is None:
         return prepare_for(bundle, progress).test
-    outputs, text, flow = bundle.manifest.labels, bundle.manifest.text, flow_of(bundle.manifest.task)
+    outputs, text, problem = bundle.manifest.labels, bundle.manifest.text, bundle.manifest.problem_type
+    flow, columns = flow_of(bundle.manifest.task, problem), (columns or DataRecipe(train=data)).answering(problem)
     split = load_split(data, flow.labels_behind(outputs), task=flow.task, recipe=columns)
     return flow.part(split, TextSettings(bundle.file(text.tokenizer), text.max_tokens, text.stride), outputs)

@@ -59,7 +59,7 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, progress: Progress = SILENT
     """
     checkpoint = find_checkpoint(recipe.model)
     _refuse_too_long(recipe, checkpoint)
-    flow, text = flow_of(recipe.task), recipe.text
+    flow, text = flow_of(recipe.task, recipe.problem), recipe.text
     settings = TextSettings(checkpoint.tokenizer, text.max_tokens, text.overlap)
     data = prepare(recipe.data, flow, settings, seed=recipe.seed, progress=progress)
     flow.refuse_unteachable(data.train)
@@ -134,17 +134,18 @@ def _draft(
     return ManifestDraft(
         task=recipe.task,
         labels=data.outputs,
+        problem_type=recipe.problem,
         embedding=embedding,
         text=TextLimits(
             max_tokens=recipe.text.max_tokens,
             pad_id=checkpoint.pad_id,
-            stride=recipe.text.overlap if flow_of(recipe.task).windowed else 0,
+            stride=recipe.text.overlap if flow_of(recipe.task, recipe.problem).windowed else 0,
         ),
         engine=spec,
         recipe=recipe.model_dump(mode="json"),
         recipe_digest=recipe_digest(recipe),
         parents=(Parent(kind="checkpoint", name=checkpoint.source, digest=checkpoint.digest),),
-        decoding=flow_of(recipe.task).settings_of(data.train),
+        decoding=flow_of(recipe.task, recipe.problem).settings_of(data.train),
         data={name: part.record for name, part in data.parts.items()},
         metrics={"export_difference": difference},
         notes=tuple(data.data.report.remarks()),
@@ -155,7 +156,7 @@ def _draft(
 def _measure_alone(
     directory: Path, draft: ManifestDraft, data: PreparedData, *, recipe: MeasureRecipe, progress: Progress
 ) -> list[Speed]:
-    texts, tokens = trial_texts(data.test, flow_of(draft.task))
+    texts, tokens = trial_texts(data.test, flow_of(draft.task, draft.problem_type))
     with trial_server([(directory, draft)], model="trial") as url:
         system = served("Penjing fp32", url, "/v1/models/trial/versions/1:predict", clients=recipe.clients)
         return measure([system], texts, tokens, recipe=recipe, progress=progress)

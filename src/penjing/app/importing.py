@@ -24,7 +24,6 @@ from penjing.store import Bundle, EngineSpec, ManifestDraft, Parent, Store, Text
 from penjing.tokens import Encoding
 
 _LONGEST_PROBE = 128
-_MULTI_LABEL = "multi_label_classification"
 
 
 def publish_checkpoint(recipe: PublishRecipe, *, store: Path, progress: Progress = SILENT) -> Bundle:
@@ -42,7 +41,8 @@ def publish_checkpoint(recipe: PublishRecipe, *, store: Path, progress: Progress
     """
     checkpoint = find_checkpoint(recipe.model)
     task = task_for(checkpoint, recipe.task)
-    flow, embedding = flow_of(task), checkpoint.embedding if task is Task.FEATURE_EXTRACTION else None
+    problem = checkpoint.problem if task is Task.TEXT_CLASSIFICATION else None
+    flow, embedding = flow_of(task, problem), checkpoint.embedding if task is Task.FEATURE_EXTRACTION else None
     longest = longest_of(checkpoint, recipe.max_tokens)
     with Store(store).stage(recipe.name) as staging:
         copy_ready(checkpoint, staging.path / "checkpoint", task, longest=longest)
@@ -51,6 +51,7 @@ def publish_checkpoint(recipe: PublishRecipe, *, store: Path, progress: Progress
         draft = ManifestDraft(
             task=task,
             labels=_outputs(checkpoint, task),
+            problem_type=problem,
             embedding=embedding,
             text=TextLimits(max_tokens=longest, pad_id=checkpoint.pad_id, stride=longest // 4 if flow.windowed else 0),
             **_evidence(recipe, checkpoint, embedding, spec=spec, difference=difference),
@@ -75,8 +76,6 @@ def task_for(checkpoint: Checkpoint, wanted: Task | None = None) -> Task:
         )
     if wanted not in (None, named):
         raise CheckpointError(f"{checkpoint.source} is for {named.value}", expected=f"a checkpoint for {wanted}")
-    if checkpoint.config.get("problem_type") == _MULTI_LABEL:
-        raise CheckpointError(f"{checkpoint.source} gives several labels at once", expected="one label a text")
     return named
 
 

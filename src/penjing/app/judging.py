@@ -25,7 +25,7 @@ def judge_files(directory: Path, draft: ManifestDraft, part: Part, *, name: str,
     """Judge a bundle, published or not, with an engine instance on each core."""
     engine = open_drafted(directory, draft)
     try:
-        return flow_of(draft.task).judge(
+        return flow_of(draft.task, draft.problem_type).judge(
             engine, part, draft.labels, decoding=draft.decoding, name=name, progress=progress
         )
     finally:
@@ -38,7 +38,7 @@ def tune_files(directory: Path, draft: ManifestDraft, part: Part | None) -> Mani
         return draft
     engine = open_drafted(directory, draft)
     try:
-        found = flow_of(draft.task).tune(engine, part, draft.labels, decoding=draft.decoding)
+        found = flow_of(draft.task, draft.problem_type).tune(engine, part, draft.labels, decoding=draft.decoding)
     finally:
         engine.close()
     return draft.model_copy(update={"decoding": draft.decoding | found})
@@ -85,4 +85,4 @@ def compare(
     draft: ManifestDraft, baseline: npt.NDArray[np.int32], candidate: npt.NDArray[np.int32], part: Part
 ) -> Change:
     """What changed between two sets of answers to the same texts."""
-    return flow_of(draft.task).compare(baseline, candidate, part=part, outputs=draft.labels)
+    return flow_of(draft.task, draft.problem_type).compare(baseline, candidate, part=part, outputs=draft.labels)

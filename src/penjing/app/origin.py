@@ -27,11 +27,12 @@ def prepare_for(bundle: Bundle, progress: Progress, *, given: DataRecipe | None 
         DataError: labels that the bundle does not know.
         UsageError: it carries none and none was given, or both; or the data have changed since.
     """
-    text, flow = bundle.manifest.text, flow_of(bundle.manifest.task)
+    text, flow = bundle.manifest.text, flow_of(bundle.manifest.task, bundle.manifest.problem_type)
     settings = TextSettings(bundle.file(text.tokenizer), text.max_tokens, text.stride)
     if given is not None:
         if "data" in origin_of(bundle):
             raise UsageError(f"{bundle.reference} carries its own data", expected="no other")
+        given = given.answering(bundle.manifest.problem_type)
         return prepare(given, flow, settings, seed=0, progress=progress, outputs=bundle.manifest.labels)
     recipe = origin_recipe(bundle)
     data = prepare(recipe.data, flow, settings, seed=recipe.seed, progress=progress, outputs=bundle.manifest.labels)

@@ -46,6 +46,7 @@ def answerer_of(bundle: Bundle) -> Answerer:
         outputs=manifest.labels,
         decoding=manifest.decoding,
         embedding=manifest.embedding,
+        problem=manifest.problem_type,
     )
 
 

@@ -65,7 +65,7 @@ def predict_file(
 
 def texts_of(source: str, columns: DataRecipe, *, task: Task) -> Iterator[Text]:
     """The texts of a source, as the task's models take them."""
-    flow = flow_of(task)
+    flow = flow_of(task)  # texts are the same whatever text classification answers with
     return (text for example in read_texts(source, columns, task=task) for text in flow.texts([example]))
 
 

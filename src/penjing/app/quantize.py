@@ -31,7 +31,7 @@ from penjing.core.machine import describe_machine
 from penjing.core.nouns import Measurement
 from penjing.core.progress import SILENT, Progress
 from penjing.core.recipe import recipe_digest
-from penjing.evaluate import Change, Comparison, EmbeddingChange, Gate, GateRule, SystemRow, Verdict
+from penjing.evaluate import Change, Comparison, EmbeddingChange, Gate, GateRule, NumbersChange, SystemRow, Verdict
 from penjing.export.onnx_export import export_onnx
 from penjing.export.probes import random_probes
 from penjing.store import Bundle, EngineSpec, ManifestDraft, Parent, Store, parse_reference
@@ -162,7 +162,7 @@ def _make(
             target / "engine",
             calibration,
             recipe=command.quantize,
-            reads=flow_of(parent.manifest.task).reads,
+            reads=flow_of(parent.manifest.task, parent.manifest.problem_type).reads,
             progress=progress,
         )
     progress.say(f"int8 made: {made.note}.")
@@ -184,11 +184,12 @@ def _draft(
     manifest = parent.manifest
     file = str(made.file.relative_to(directory))
     types = manifest.engine.takes_type_ids if manifest.engine else True
-    reads = manifest.engine.reads if manifest.engine else flow_of(manifest.task).reads
+    reads = manifest.engine.reads if manifest.engine else flow_of(manifest.task, manifest.problem_type).reads
     recipe = command.model_dump(mode="json")
     return ManifestDraft(
         task=manifest.task,
         labels=manifest.labels,
+        problem_type=manifest.problem_type,
         embedding=manifest.embedding,
         text=manifest.text,
         engine=EngineSpec(name=made.engine, precision="int8", file=file, takes_type_ids=types, reads=reads),
@@ -231,8 +232,9 @@ def _pass_gate(command: QuantizeCommand, changed: Change, *, home: Store, parent
 
 def _quality_of(parent: Bundle, metric: str, changed: Change) -> Measurement | None:
     """What the parent scores: as it says, or, where it came without a score, as it was seen just now."""
-    seen = changed.baseline if isinstance(changed, EmbeddingChange) and changed.metric == metric else None
-    return parent.manifest.metrics.get(metric, seen)
+    if isinstance(changed, EmbeddingChange | NumbersChange) and metric in changed.differences:
+        return parent.manifest.metrics.get(metric, changed.baseline)
+    return parent.manifest.metrics.get(metric)
 
 
 def _measure(
@@ -247,7 +249,7 @@ def _measure(
     progress: Progress,
 ) -> tuple[tuple[SystemRow, ...], dict[str, Measurement]]:
     """The speed table of all systems, and the figures of the new version with its speed-up over the old."""
-    texts, tokens = trial_texts(test, flow_of(draft.task))
+    texts, tokens = trial_texts(test, flow_of(draft.task, draft.problem_type))
     before, clients = parent.manifest.draft(), command.measure.clients
     with trial_server([(parent.path, before), (directory, draft)], model="trial") as url:
         systems = [

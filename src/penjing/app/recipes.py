@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from penjing.compress.recipe import QuantizeRecipe
-from penjing.core.nouns import Frozen, Task
+from penjing.core.nouns import Frozen, Problem, Task
 from penjing.core.plain_yaml import write_yaml
 from penjing.data import DataRecipe
 from penjing.store.manifest import NAME_PATTERN
@@ -91,9 +91,19 @@ class FinetuneRecipe(Frozen):
     @model_validator(mode="after")
     def _classes_are_there(self) -> Self:
         of_classes = self.training.class_weights != "none" or self.training.label_smoothing > 0
-        if of_classes and self.task is not Task.TEXT_CLASSIFICATION:
-            raise ValueError(f"class_weights and label_smoothing are of text-classification, not of {self.task.value}")
+        if of_classes and self.problem is not Problem.SINGLE_LABEL:
+            named, what = (
+                (Problem.SINGLE_LABEL, self.problem) if self.problem else (Task.TEXT_CLASSIFICATION, self.task)
+            )
+            raise ValueError(f"class_weights and label_smoothing are of {named}, not of {what}")
+        if self.task is not Task.TEXT_CLASSIFICATION and self.data.problem is not Problem.SINGLE_LABEL:
+            raise ValueError(f"problem_type {self.data.problem} is of text-classification, not of {self.task.value}")
         return self
+
+    @property
+    def problem(self) -> Problem | None:
+        """What text classification is to answer with; None for other tasks."""
+        return self.data.problem if self.task is Task.TEXT_CLASSIFICATION else None
 
 
 class PublishRecipe(Frozen):

@@ -16,7 +16,7 @@ from rich.table import Table
 from penjing.app.conformance import Report
 from penjing.core.nouns import Measurement
 from penjing.core.progress import Stage
-from penjing.evaluate import COSINE, Change, EmbeddingChange, Quality, SystemRow
+from penjing.evaluate import COSINE, Change, EmbeddingChange, NumbersChange, Quality, SystemRow
 
 _PLAIN_EVERY_S = 15.0
 _PLAIN_WIDTH = 120
@@ -117,6 +117,8 @@ def change_line(changed: Change) -> str:
     lost = f"On {changed.n:,} test {asked} int8 changes {metric} by {score(difference, metric)}"
     if isinstance(changed, EmbeddingChange):
         return f"{lost}; the mean cosine of its vectors and those of fp32 is {number(changed.agreement)}."
+    if isinstance(changed, NumbersChange):
+        return f"{lost}; its numbers are {number(changed.apart)} from those of fp32 in the mean."
     return f"{lost} and agrees on {percent(changed.agreement)}."
 
 
@@ -130,11 +132,13 @@ _SHARES = {
     "has_answer_exact_match": "exact match, with an answer", "no_answer_accuracy": "accuracy, without an answer",
     "precision": "precision", "recall": "recall", "macro_f1": "macro-F1",
     "sentence_accuracy": "sentence accuracy", "expected_calibration_error": "calibration error (ECE)",
-    "recall_at_1": "recall at 1",
+    "recall_at_1": "recall at 1", "micro_f1": "micro-F1", "subset_accuracy": "subset accuracy",
+    "micro_precision": "micro-precision", "micro_recall": "micro-recall",
 }  # fmt: skip
-_HEADLINES = ("accuracy", "f1", "spearman", "mrr", "perplexity")
+_HEADLINES = ("accuracy", "f1", "micro_f1", "r2", "spearman", "mrr", "perplexity")
 _NUMBERS = {
-    "spearman": "Spearman's ρ", "mrr": "mean reciprocal rank", "perplexity": "perplexity",
+    "r2": "R²", "pearson": "Pearson's r", "spearman": "Spearman's ρ", "mae": "mean absolute error",
+    "rmse": "root mean squared error", "mrr": "mean reciprocal rank", "perplexity": "perplexity",
     "log_likelihood": "log-likelihood a token",
 }  # fmt: skip
 

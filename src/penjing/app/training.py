@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from penjing.app.holding import delta_folder
 from penjing.app.prepared import Part, PreparedData
 from penjing.app.recipes import FinetuneRecipe
 from penjing.app.tasks import flow_of
-from penjing.core.nouns import Embedding
+from penjing.core.nouns import Embedding, Problem
 from penjing.core.progress import Progress
 from penjing.models.checkpoint import Checkpoint, copy_tokenizer
 from penjing.models.decoder import PackedDecoder, packed_model
 from penjing.models.deltas.adapters import Adapters
 from penjing.models.deltas.difference import read_base
 from penjing.models.deltas.restoring import restore
+from penjing.models.heads import rescale_outputs
 from penjing.models.loading import load_model, save_checkpoint
 from penjing.models.packed import PackedEncoder
 from penjing.models.pooling import write_embedding
+from penjing.tasks.regression import Scale
 from penjing.train.loop import TrainingResult, train
 from penjing.train.recipe import TrainingRecipe
 from penjing.train.state import StateDirectory
@@ -49,24 +54,37 @@ def train_checkpoint(
         progress: where to show it.
     """
     torch.manual_seed(recipe.seed)  # the first weights of the new head
-    model = load_model(checkpoint, recipe.task, data.outputs or None)
+    model = load_model(checkpoint, recipe.task, data.outputs or None, problem=recipe.problem)
     told = recipe.training
     adapters = Adapters(model, told.delta, frozen_layers=told.frozen_layers) if told.delta else None
     packed = packed_model(model, embedding)
-    settings = _within(packed, told)
-    trained = train(
-        packed,
-        _training_set(data.train),
-        flow_of(recipe.task).objective(data.train, told),
-        recipe=settings,
-        seed=recipe.seed,
-        validation=_training_set(data.validation) if data.validation else None,
-        states=None if told.save_every_s is None else StateDirectory(states, run_id=states.name),
-        progress=progress,
-    )
+    with _numbers_scaled(model, checkpoint, recipe=recipe, numbers=data.train.targets):
+        trained = train(
+            packed,
+            _training_set(data.train),
+            flow_of(recipe.task, recipe.problem).objective(data.train, told),
+            recipe=_within(packed, told),
+            seed=recipe.seed,
+            validation=_training_set(data.validation) if data.validation else None,
+            states=None if told.save_every_s is None else StateDirectory(states, run_id=states.name),
+            progress=progress,
+        )
     longest = recipe.text.max_tokens
     _write(model, adapters, checkpoint, target=target, embedding=embedding, longest=longest)
     return trained
+
+
+@contextmanager
+def _numbers_scaled(model: Any, checkpoint: Checkpoint, *, recipe: FinetuneRecipe, numbers: Any) -> Iterator[None]:
+    """Let the head of a regression learn in units of the numbers' spread, and in the end give them in their own."""
+    if recipe.problem is not Problem.REGRESSION:
+        yield
+        return
+    scale = Scale.of(np.asarray(numbers))
+    if checkpoint.problem is Problem.REGRESSION:  # its head gives numbers already
+        rescale_outputs(model, factor=1 / scale.spread, shift=-scale.mean / scale.spread)
+    yield
+    rescale_outputs(model, factor=scale.spread, shift=scale.mean)
 
 
 def _within(packed: PackedEncoder | PackedDecoder, told: TrainingRecipe) -> TrainingRecipe:

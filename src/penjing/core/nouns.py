@@ -20,6 +20,14 @@ class Task(StrEnum):
     FEATURE_EXTRACTION = "feature-extraction"
 
 
+class Problem(StrEnum):
+    """What text classification answers with; Transformers' words for the ``problem_type`` of a checkpoint."""
+
+    SINGLE_LABEL = "single_label_classification"
+    MULTI_LABEL = "multi_label_classification"
+    REGRESSION = "regression"
+
+
 class Frozen(BaseModel):
     """Base of all value objects: immutable, and unknown fields are errors."""
 

@@ -20,6 +20,7 @@ from penjing.core.files import digest
 from penjing.core.plain_yaml import read_yaml
 
 MAX_RECIPE_BYTES = 1 << 20
+_INDICATORS = tuple("|>,-&*!%@?:`")  # of YAML; alone they are no value there
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -94,6 +95,8 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _value_of(override: str, text: str) -> Any:
+    if text.strip() in _INDICATORS:
+        return text.strip()  # such as delimiter=|, which YAML takes for an empty block of lines
     value = read_yaml(text, origin=f"--set {override}")
     if value is None and text.strip().startswith("#"):
         raise RecipeError(

@@ -13,6 +13,7 @@ from penjing.data.examples import (
 )
 from penjing.data.kinds import label_order
 from penjing.data.load import TaskData, load_split, load_splits, load_text_split, load_text_splits, read_texts
+from penjing.data.multi_label import MultiLabelExample
 from penjing.data.named import DATA_SETS, WEIGHTS, named_weights
 from penjing.data.packages import WheelSource, cache_dir, fetch_from_wheel, wheel_folder
 from penjing.data.recipe import DataRecipe
@@ -26,6 +27,7 @@ __all__ = [
     "Example",
     "GenerationExample",
     "Leak",
+    "MultiLabelExample",
     "PairExample",
     "QuestionExample",
     "Row",

@@ -47,8 +47,8 @@ class Example(Protocol):
         """Every label it carries, repeats included."""
 
     @property
-    def stratum(self) -> str:
-        """The group that shares are kept of when rows are held out; empty where there are no groups."""
+    def strata(self) -> tuple[str, ...]:
+        """The groups that shares are kept of when rows are held out; empty where there are none."""
 
     def content(self) -> list[object]:
         """What it says, as JSON data, without its origin."""
@@ -81,9 +81,9 @@ class TextExample:
         return () if self.label is None else (self.label,)
 
     @property
-    def stratum(self) -> str:
+    def strata(self) -> tuple[str, ...]:
         """See :class:`Example`."""
-        return str(self.label)
+        return self.labels
 
     def content(self) -> list[object]:
         """Text, pair and label."""
@@ -117,9 +117,9 @@ class TaggedExample:
         return tuple(label for _, _, label in self.entities)
 
     @property
-    def stratum(self) -> str:
+    def strata(self) -> tuple[str, ...]:
         """See :class:`Example`."""
-        return ""
+        return ()
 
     def content(self) -> list[object]:
         """Text, words and entities."""
@@ -128,12 +128,12 @@ class TaggedExample:
 
 @dataclass(frozen=True, slots=True)
 class PairExample:
-    """Two texts and how alike they are, or a text alone.
+    """Two texts, or one, and a number: how alike they are, or whatever a regression is to tell.
 
     Attributes:
         text: never blank once loaded.
         pair: the second text; None where the source has texts alone.
-        score: the higher, the more alike; None where every pair of the source means the same.
+        score: the number; None where the source has none: its pairs then mean the same.
         origin: ``file:line``.
     """
 
@@ -153,9 +153,9 @@ class PairExample:
         return ()
 
     @property
-    def stratum(self) -> str:
+    def strata(self) -> tuple[str, ...]:
         """See :class:`Example`."""
-        return ""
+        return ()
 
     def content(self) -> list[object]:
         """Both texts and the score."""
@@ -192,9 +192,9 @@ class QuestionExample:
         return ()
 
     @property
-    def stratum(self) -> str:
+    def strata(self) -> tuple[str, ...]:
         """See :class:`Example`."""
-        return ""
+        return ()
 
     def content(self) -> list[object]:
         """Question, context and answers."""
@@ -230,9 +230,9 @@ class GenerationExample:
         return ()
 
     @property
-    def stratum(self) -> str:
+    def strata(self) -> tuple[str, ...]:
         """See :class:`Example`."""
-        return ""
+        return ()
 
     def content(self) -> list[object]:
         """Text, prompt and turns."""

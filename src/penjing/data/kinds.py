@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from penjing.core.errors import DataError
-from penjing.core.nouns import Task
+from penjing.core.nouns import Problem, Task
 from penjing.data.examples import Example, Row, TextExample
 from penjing.data.generation import check_generation, prompts_to_continue, take_generation_rows
+from penjing.data.multi_label import check_multi_label, take_multi_label_rows
+from penjing.data.numbers import check_numbers, take_number_rows
 from penjing.data.overlap import texts_of
 from penjing.data.pairs import check_pairs, take_pair_rows
 from penjing.data.questions import check_questions, context_of, take_question_rows, unanswered_questions
@@ -35,9 +37,9 @@ class Taking:
     unit: Callable[[Any], tuple[str, ...]] = texts_of
 
 
-def taking(task: Task) -> Taking:
-    """How ``task`` takes rows in."""
-    return KINDS[task]
+def taking(task: Task, problem: Problem = Problem.SINGLE_LABEL) -> Taking:
+    """How ``task`` takes rows in; text classification by what it answers with."""
+    return PROBLEMS[problem] if task is Task.TEXT_CLASSIFICATION else KINDS[task]
 
 
 def label_order(labels: Iterable[str | None]) -> tuple[str, ...]:
@@ -62,8 +64,12 @@ def _check_classes(examples: Sequence[TextExample], source: str) -> None:
         )
 
 
+PROBLEMS: dict[Problem, Taking] = {
+    Problem.SINGLE_LABEL: Taking(take_text_rows, _check_classes),
+    Problem.MULTI_LABEL: Taking(take_multi_label_rows, check_multi_label),
+    Problem.REGRESSION: Taking(take_number_rows, check_numbers),
+}
 KINDS: dict[Task, Taking] = {
-    Task.TEXT_CLASSIFICATION: Taking(take_text_rows, _check_classes),
     Task.TOKEN_CLASSIFICATION: Taking(take_tagged_rows, check_tagged),
     Task.FEATURE_EXTRACTION: Taking(take_pair_rows, check_pairs),
     Task.TEXT_GENERATION: Taking(take_generation_rows, check_generation, prompts_to_continue),

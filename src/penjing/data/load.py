@@ -65,10 +65,11 @@ def load_splits(recipe: DataRecipe, task: Task, *, seed: int = 0) -> TaskData[An
     """
     sources = _sources(recipe)
     intakes = {role: _take(source, role, recipe, task) for role, source in sources.items()}
-    parts = {role: with_keys(intake.examples, taking(task).unit) for role, intake in intakes.items()}
+    how = taking(task, recipe.problem)
+    parts = {role: with_keys(intake.examples, how.unit) for role, intake in intakes.items()}
     notes = hold_out(parts, recipe, seed)
     leaks = settle_leaks(parts, recipe.on_leak)
-    taking(task).check(parts["train"].examples, recipe.train)
+    how.check(parts["train"].examples, recipe.train)
     labels = labels_in(parts["train"].examples)
     unseen = _settle_unseen(parts, labels, drop=recipe.on_unseen_label == "drop")
     notes += limit_rows(parts, recipe, seed)
@@ -105,7 +106,8 @@ def load_split(
         DataError, UsageError, ResourceError: as :func:`load_text_splits`.
     """
     recipe = recipe or DataRecipe(train=source)
-    parts = {"test": with_keys(_take(source, "test", recipe, task).examples, taking(task).unit)}
+    unit = taking(task, recipe.problem).unit
+    parts = {"test": with_keys(_take(source, "test", recipe, task).examples, unit)}
     _settle_unseen(parts, labels, drop=recipe.on_unseen_label == "drop")
     limit_rows(parts, recipe, seed)
     return make_split("test", source, parts["test"].examples)
@@ -120,7 +122,7 @@ def read_texts(
         DataError, UsageError, ResourceError: as :func:`load_text_splits`.
     """
     recipe = recipe or DataRecipe(train=source)
-    return taking(task).ask(read_rows(source, "test", recipe.reading), source, recipe)
+    return taking(task, recipe.problem).ask(read_rows(source, "test", recipe.reading), source, recipe)
 
 
 def _sources(recipe: DataRecipe) -> dict[str, str]:
@@ -141,7 +143,7 @@ def _carried(recipe: DataRecipe, own: frozenset[str]) -> str | None:
 
 
 def _take(source: str, role: str, recipe: DataRecipe, task: Task) -> Intake[Any]:
-    return taking(task).take(read_rows(source, role, recipe.reading), source, recipe)
+    return taking(task, recipe.problem).take(read_rows(source, role, recipe.reading), source, recipe)
 
 
 def _settle_unseen(parts: dict[str, Keyed[Any]], labels: Sequence[str], *, drop: bool) -> dict[str, int]:
@@ -182,6 +184,7 @@ def _describe(
         unlabelled_dropped=len(intake.unlabelled) if intake else 0,
         misaligned_dropped=len(intake.misaligned) if intake else 0,
         mended=len(intake.mended) if intake else 0,
+        repeated=len(intake.repeated) if intake else 0,
         unseen_dropped=unseen,
         repeats=split.rows - len(groups),
         conflicts=len(conflicts),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from penjing.core.nouns import Frozen
+from penjing.core.nouns import Frozen, Problem
 from penjing.data.readers.options import ReadOptions
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -31,6 +31,12 @@ class DataRecipe(Frozen):
             ``validation_fraction`` is given.
         format: of files whose suffix does not say it; None goes by the suffix.
         text, label, pair: column names; None looks for the usual ones.
+        problem_type: of text classification: ``single_label_classification``, ``multi_label_classification``
+            (rows with a list of labels, perhaps empty) or ``regression`` (rows with a number). None is the
+            second where ``label_separator`` or ``label_columns`` is given, else the first.
+        label_separator: between the labels of a cell, for several labels in CSV or TSV; such as ``|``.
+        label_columns: columns that hold 1 where the label of their name holds and 0 where it does not, in place
+            of ``label``.
         question, context, answers: column names for question answering; None looks for the usual ones.
         messages: column with a conversation, a list of turns with ``role`` and ``content``, for text generation;
             None looks for the usual ones.
@@ -63,6 +69,9 @@ class DataRecipe(Frozen):
     text: str | None = None
     label: str | None = None
     pair: str | None = None
+    problem_type: Problem | None = None
+    label_separator: Annotated[str, Field(min_length=1)] | None = None
+    label_columns: tuple[str, ...] | None = None
     question: str | None = None
     context: str | None = None
     answers: str | None = None
@@ -103,7 +112,7 @@ class DataRecipe(Frozen):
             raise ValueError("a delimiter cannot be a quotation mark, a line end or NUL")
         return value
 
-    @field_validator("columns")
+    @field_validator("columns", "label_columns")
     @classmethod
     def _distinct_columns(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if value is not None and (not value or len(set(value)) < len(value)):
@@ -112,10 +121,32 @@ class DataRecipe(Frozen):
 
     @model_validator(mode="after")
     def _distinct_roles(self) -> Self:
-        named = [name for name in (self.text, self.label, self.pair) if name is not None]
+        named = [name for name in (self.text, self.label, self.pair, *(self.label_columns or ())) if name is not None]
         if len(set(named)) < len(named):
-            raise ValueError("text, label and pair must name different columns")
+            raise ValueError("text, label, pair and label_columns must name different columns")
         return self
+
+    @model_validator(mode="after")
+    def _one_way_to_give_labels(self) -> Self:
+        given = [name for name in ("label", "label_separator") if getattr(self, name) is not None]
+        if self.label_columns is not None and given:
+            raise ValueError(f"label_columns takes the place of {' and '.join(given)}")
+        several = self.label_columns is not None or self.label_separator is not None
+        if several and self.problem is not Problem.MULTI_LABEL:
+            raise ValueError(f"label_separator and label_columns are of multi_label_classification, not {self.problem}")
+        return self
+
+    @property
+    def problem(self) -> Problem:
+        """What text classification is to answer with, as the other keys say where ``problem_type`` does not."""
+        if self.problem_type is not None:
+            return self.problem_type
+        several = self.label_columns is not None or self.label_separator is not None
+        return Problem.MULTI_LABEL if several else Problem.SINGLE_LABEL
+
+    def answering(self, problem: Problem | None) -> DataRecipe:
+        """The same data, read for a model that answers so; None is one label."""
+        return self.model_copy(update={"problem_type": problem or Problem.SINGLE_LABEL})
 
     @property
     def reading(self) -> ReadOptions:

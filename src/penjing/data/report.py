@@ -52,6 +52,7 @@ class SplitReport(Frozen):
         blank_dropped, unlabelled_dropped, misaligned_dropped, unseen_dropped: rows left out of the
             source, and why.
         mended: rows of the source with an answer that does not stand where it should.
+        repeated: rows of the source that give a label twice; it counts once.
         repeats: rows whose text stands earlier in the split.
         conflicts: texts that stand under more than one label.
         first_conflicts: origins of a few of them.
@@ -68,6 +69,7 @@ class SplitReport(Frozen):
     unlabelled_dropped: int = 0
     misaligned_dropped: int = 0
     mended: int = 0
+    repeated: int = 0
     unseen_dropped: int = 0
     repeats: int = 0
     conflicts: int = 0
@@ -90,6 +92,7 @@ class SplitReport(Frozen):
             (self.unlabelled_dropped, "left out for want of a label"),
             (self.misaligned_dropped, "left out for an entity or an answer that is not where it should be"),
             (self.mended, "with an answer taken from the nearest place that holds it, or only compared with"),
+            (self.repeated, "that give a label twice; it counts once"),
             (self.unseen_dropped, "left out for a label that train lacks"),
             (self.repeats, "with the text of an earlier row"),
             (self.replaced, "with undecodable bytes, shown as U+FFFD"),

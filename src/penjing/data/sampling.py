@@ -5,13 +5,14 @@ Promise: the same labels, number and seed choose the same rows on any machine.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from penjing.core.errors import DataError
-from penjing.data.examples import Kind
+from penjing.data.examples import Example, Kind
 from penjing.data.overlap import Keyed
 from penjing.data.recipe import DataRecipe
 
@@ -37,7 +38,7 @@ def hold_out(parts: dict[str, Keyed[Kind]], recipe: DataRecipe, seed: int) -> li
             continue
         train = parts["train"]
         groups = train.same_text()
-        labels = [train.examples[group[0]].stratum for group in groups]
+        labels = strata_of([train.examples[group[0]] for group in groups])
         held = stratified_choice(labels, max(1, round(fraction * len(groups))), seed=_stream(seed, role), spare=True)
         if not held:
             raise _too_few(recipe.train, len(groups), role)
@@ -60,7 +61,7 @@ def limit_rows(parts: dict[str, Keyed[Kind]], recipe: DataRecipe, seed: int) -> 
     notes = []
     for role, part in list(parts.items()):
         limit = recipe.limit_train_rows if role == "train" else recipe.limit_eval_rows
-        labels = [example.stratum for example in part.examples]
+        labels = strata_of(part.examples)
         if limit is None or limit >= len(labels):
             continue
         if role == "train" and limit < (kinds := len(set(labels))):
@@ -68,6 +69,12 @@ def limit_rows(parts: dict[str, Keyed[Kind]], recipe: DataRecipe, seed: int) -> 
         parts[role] = part.at(stratified_choice(labels, limit, seed=_stream(seed, role, "limit"), spare=False))
         notes.append(f"{role}: {limit:,} of {len(labels):,} rows taken{_by_share(labels)}, seed {seed}")
     return notes
+
+
+def strata_of(examples: Sequence[Example]) -> list[str]:
+    """The group of each example, empty where it has none; of several the rarest, for it has fewest rows to spare."""
+    often = Counter(group for example in examples for group in example.strata)
+    return [min(example.strata, key=lambda group: (often[group], group), default="") for example in examples]
 
 
 def stratified_choice(labels: Sequence[str], rows: int, *, seed: Sequence[int], spare: bool) -> list[int]:

@@ -6,9 +6,9 @@ writes them, without blanks around them; texts are left as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic
+from typing import Generic, TypeVar
 
 from penjing.core.errors import DataError
 from penjing.data.columns import TextColumns, choose_text_columns, choose_texts
@@ -16,6 +16,8 @@ from penjing.data.examples import Kind, Row, TextExample
 from penjing.data.recipe import DataRecipe
 
 _SHOWN = 5
+
+Columns = TypeVar("Columns")
 
 
 @dataclass(slots=True)
@@ -26,6 +28,7 @@ class Intake(Generic[Kind]):
         examples: the usable rows.
         blank, unlabelled, misaligned: origins of rows left out.
         mended: origins of rows whose answers were looked for elsewhere than where they should stand.
+        repeated: origins of rows that give a label twice.
     """
 
     examples: list[Kind] = field(default_factory=list)
@@ -33,6 +36,7 @@ class Intake(Generic[Kind]):
     unlabelled: list[str] = field(default_factory=list)
     misaligned: list[str] = field(default_factory=list)
     mended: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
 
     def refuse_blank(self, source: str, recipe: DataRecipe) -> None:
         """Raise DataError if there are blank texts and the recipe does not leave them out."""
@@ -53,13 +57,38 @@ def take_text_rows(rows: Iterator[Row], source: str, recipe: DataRecipe) -> Inta
         DataError: no rows, columns that cannot be settled, values that are not text, or rows
             left out where the recipe says that is an error.
     """
-    intake: Intake[TextExample] = Intake()
-    columns: TextColumns | None = None
+
+    def choose(columns: Sequence[str]) -> TextColumns:
+        return choose_text_columns(columns, source, text=recipe.text, label=recipe.label, pair=recipe.pair)
+
+    return take_each(rows, source, recipe, choose=choose, take=_take)
+
+
+def take_each(
+    rows: Iterator[Row],
+    source: str,
+    recipe: DataRecipe,
+    *,
+    choose: Callable[[Sequence[str]], Columns],
+    take: Callable[[Row, Columns, Intake[Kind]], None],
+) -> Intake[Kind]:
+    """Take every row in.
+
+    Args:
+        rows: of the source.
+        source: its name, for messages.
+        recipe: what to do with rows that lack something.
+        choose: names of the columns there are → which are wanted; asked once.
+        take: puts a row's example, or why it is none, into the intake.
+
+    Raises:
+        DataError: no usable row, or rows left out where the recipe says that is an error.
+    """
+    intake: Intake[Kind] = Intake()
+    columns: Columns | None = None
     for row in rows:
-        columns = columns or choose_text_columns(
-            list(row.fields), source, text=recipe.text, label=recipe.label, pair=recipe.pair
-        )
-        _take(row, columns, intake)
+        columns = choose(list(row.fields)) if columns is None else columns
+        take(row, columns, intake)
     if columns is None:
         raise DataError(f"{source} has no rows", expected="labelled texts below the header")
     intake.refuse_left_out(source, recipe)
@@ -82,15 +111,24 @@ def unlabelled_texts(rows: Iterator[Row], source: str, recipe: DataRecipe) -> It
 
 
 def _take(row: Row, columns: TextColumns, intake: Intake[TextExample]) -> None:
-    text = text_value(row, columns.text)
-    pair = text_value(row, columns.pair) if columns.pair else None
+    text, pair = texts_value(row, columns.text, columns.pair)
     label = label_value(row, columns.label)
-    if not text.strip() or (pair is not None and not pair.strip()):
+    if is_blank(text, pair):
         intake.blank.append(row.origin)
     elif label is None:
         intake.unlabelled.append(row.origin)
     else:
         intake.examples.append(TextExample(text, label, row.origin, pair))
+
+
+def texts_value(row: Row, text: str, pair: str | None) -> tuple[str, str | None]:
+    """The text of a row, and the second one of a pair. See :func:`text_value`."""
+    return text_value(row, text), text_value(row, pair) if pair else None
+
+
+def is_blank(text: str, pair: str | None) -> bool:
+    """Whether there is nothing to read in a text, or in one of a pair."""
+    return not text.strip() or (pair is not None and not pair.strip())
 
 
 def text_value(row: Row, column: str) -> str:
@@ -99,7 +137,7 @@ def text_value(row: Row, column: str) -> str:
     Raises:
         DataError: the column is absent from this row, or holds something other than valid text.
     """
-    value = _value(row, column)
+    value = field_value(row, column)
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -122,7 +160,7 @@ def label_value(row: Row, column: str) -> str | None:
     Raises:
         DataError: the column is absent from this row, or holds a list or an object.
     """
-    value = _value(row, column)
+    value = field_value(row, column)
     if value is None or value != value:  # NaN stands for a missing value in tables
         return None
     if isinstance(value, str):
@@ -132,11 +170,12 @@ def label_value(row: Row, column: str) -> str | None:
     raise DataError(
         f"{row.origin}: column {column!r} holds a {type(value).__name__}",
         expected="one label a row",
-        do="Text classification takes one label; write a row a label, or choose another column.",
+        do="If a text may have several labels, set problem_type: multi_label_classification.",
     )
 
 
-def _value(row: Row, column: str) -> object:
+def field_value(row: Row, column: str) -> object:
+    """A field as it stands; DataError if the column is absent from this row."""
     if column not in row.fields:
         raise DataError(
             f"{row.origin} has no {column!r}; it has {', '.join(map(repr, row.fields)) or 'nothing'}",

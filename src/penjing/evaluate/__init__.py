@@ -19,6 +19,8 @@ from penjing.evaluate.content import (
 from penjing.evaluate.embeddings import COSINE, EmbeddingChange, EmbeddingResult, PairScorer
 from penjing.evaluate.entities import EntityChange, EntityComparison, EntityResult, EntityScore
 from penjing.evaluate.gate import Gate, GateRule, Reason, Verdict
+from penjing.evaluate.labels import LabelsChange, LabelsResult, LabelsScore, compare_labels
+from penjing.evaluate.numbers import NumbersChange, NumbersResult, compare_numbers, score_numbers
 from penjing.evaluate.paired import ClassChange, PairedComparison, PairedResult
 from penjing.evaluate.perplexity import PerplexityChange, PerplexityResult, perplexity_change, perplexity_of
 from penjing.evaluate.report import render_report, write_report
@@ -47,7 +49,12 @@ __all__ = [
     "Gate",
     "GateRule",
     "Headline",
+    "LabelsChange",
+    "LabelsResult",
+    "LabelsScore",
     "LearningCurve",
+    "NumbersChange",
+    "NumbersResult",
     "PairScorer",
     "PairedComparison",
     "PairedResult",
@@ -62,10 +69,13 @@ __all__ = [
     "TrainPoint",
     "ValidationPoint",
     "Verdict",
+    "compare_labels",
+    "compare_numbers",
     "perplexity_change",
     "perplexity_of",
     "ratio_over_rounds",
     "render_report",
+    "score_numbers",
     "summarise_latencies",
     "summarise_rounds",
     "write_report",

@@ -30,6 +30,7 @@ class ClassFigures(Frozen):
         support: examples whose target is this class.
         predicted: examples that were given this class.
         precision: None where it was never predicted; recall: None without support; f1: None without either.
+        f1_low, f1_high: bounds of its 95 % interval; None where none was computed.
     """
 
     label: str
@@ -38,6 +39,8 @@ class ClassFigures(Frozen):
     precision: float | None
     recall: float | None
     f1: float | None
+    f1_low: float | None = None
+    f1_high: float | None = None
 
 
 class ConfusedPair(Frozen):

@@ -16,12 +16,22 @@ from penjing.evaluate.classification import ClassificationResult
 from penjing.evaluate.embeddings import EmbeddingChange, EmbeddingResult
 from penjing.evaluate.entities import EntityChange, EntityResult
 from penjing.evaluate.gate import Verdict
+from penjing.evaluate.labels import LabelsChange, LabelsResult
+from penjing.evaluate.numbers import NumbersChange, NumbersResult
 from penjing.evaluate.paired import PairedResult
 from penjing.evaluate.perplexity import PerplexityChange, PerplexityResult
 from penjing.store.manifest import DataRecord, FileRecord, Parent
 
-Quality = ClassificationResult | EntityResult | AnswerResult | EmbeddingResult | PerplexityResult
-Change = PairedResult | EntityChange | AnswerChange | EmbeddingChange | PerplexityChange
+Quality = (
+    ClassificationResult
+    | LabelsResult
+    | NumbersResult
+    | EntityResult
+    | AnswerResult
+    | EmbeddingResult
+    | PerplexityResult
+)
+Change = PairedResult | LabelsChange | NumbersChange | EntityChange | AnswerChange | EmbeddingChange | PerplexityChange
 
 
 class Headline(Frozen):

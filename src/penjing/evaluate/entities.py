@@ -102,7 +102,7 @@ class EntityScore:
             n=n,
             entities=int(sums[:, 2].sum()),
             metrics=self._metrics(n, seed),
-            per_class=tuple(_figures(label, *row) for label, row in zip(self._labels, sums.tolist(), strict=True)),
+            per_class=tuple(figures_of(label, row) for label, row in zip(self._labels, sums.tolist(), strict=True)),
             mistakes=dict(self._mistakes),
         )
 
@@ -112,8 +112,8 @@ class EntityScore:
             micro[tuple(np.array(kind).reshape(-1, 3).sum(axis=0).tolist())] += often
         return {
             "f1": bootstrap(micro, f1_of, seed=seed),
-            "precision": bootstrap(micro, lambda sums: _share(sums[:, 0], sums[:, 1]), seed=seed),
-            "recall": bootstrap(micro, lambda sums: _share(sums[:, 0], sums[:, 2]), seed=seed),
+            "precision": bootstrap(micro, lambda sums: share_of(sums[:, 0], sums[:, 1]), seed=seed),
+            "recall": bootstrap(micro, lambda sums: share_of(sums[:, 0], sums[:, 2]), seed=seed),
             "macro_f1": bootstrap(self._outcomes, _macro_f1, seed=seed),
             "sentence_accuracy": intervals.share(self._perfect, n),
         }
@@ -213,10 +213,11 @@ def mistakes(found: set[Entity], true: set[Entity]) -> Counter[str]:
 
 def f1_of(sums: Floats) -> Floats:
     """F1 of (right, found, true), float64 (draws, 3); 0 where there is nothing to find and nothing found."""
-    return _share(2 * sums[:, 0], sums[:, 1] + sums[:, 2])
+    return share_of(2 * sums[:, 0], sums[:, 1] + sums[:, 2])
 
 
-def _share(part: Floats, whole: Floats) -> Floats:
+def share_of(part: Floats, whole: Floats) -> Floats:
+    """A part over its whole; 0 where there is no whole."""
     shares: Floats = np.where(whole > 0, part / np.where(whole > 0, whole, 1), 0.0)
     return shares
 
@@ -228,7 +229,9 @@ def _macro_f1(sums: Floats) -> Floats:
     return np.asarray(f1.sum(axis=1) / np.maximum(met.sum(axis=1), 1))
 
 
-def _figures(label: str, right: int, found: int, true: int) -> ClassFigures:
+def figures_of(label: str, counts: Sequence[int]) -> ClassFigures:
+    """How one label fares, by how often it was rightly found, found, and there."""
+    right, found, true = counts
     return ClassFigures(
         label=label,
         support=true,

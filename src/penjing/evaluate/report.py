@@ -36,6 +36,10 @@ _RATIOS = frozenset(
         "has_answer_f1",
         "has_answer_exact_match",
         "no_answer_accuracy",
+        "micro_f1",
+        "micro_precision",
+        "micro_recall",
+        "subset_accuracy",
     }
 )
 _NAMES = {
@@ -57,6 +61,14 @@ _NAMES = {
     "has_answer_f1": "F1 where there is an answer",
     "has_answer_exact_match": "Exact match where there is an answer",
     "no_answer_accuracy": "Accuracy where there is none",
+    "micro_f1": "Micro-F1",
+    "micro_precision": "Micro-precision",
+    "micro_recall": "Micro-recall",
+    "subset_accuracy": "Subset accuracy",
+    "r2": "R²",
+    "pearson": "Pearson's r",
+    "mae": "Mean absolute error",
+    "rmse": "Root mean squared error",
 }
 
 

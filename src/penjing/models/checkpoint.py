@@ -16,7 +16,7 @@ from typing import Any
 from penjing.core.errors import CheckpointError, ResourceError
 from penjing.core.extras import require
 from penjing.core.files import PICKLE_SUFFIXES, digest, sha256_file
-from penjing.core.nouns import Embedding, Task
+from penjing.core.nouns import Embedding, Problem, Task
 from penjing.data import WEIGHTS, named_weights
 from penjing.models.deltas.facts import is_delta
 from penjing.models.deltas.restoring import restored
@@ -70,6 +70,20 @@ class Checkpoint:
         named = task_of(self.config)
         under_pretraining = named in (None, Task.FILL_MASK)
         return Task.FEATURE_EXTRACTION if under_pretraining and (self.path / MODULES).is_file() else named
+
+    @property
+    def problem(self) -> Problem | None:
+        """What a head of text classification answers with; None if its config does not say: then it is one label.
+
+        Raises:
+            CheckpointError: a word that Transformers does not know.
+        """
+        said = self.config.get("problem_type")
+        if said is not None and said not in tuple(Problem):
+            raise CheckpointError(
+                f"{self.source} has problem_type {said!r:.80}", expected=f"one of {', '.join(Problem)}"
+            )
+        return None if said is None else Problem(said)
 
     @property
     def embedding(self) -> Embedding:

@@ -59,6 +59,22 @@ def head_of(model: Any, embedding: Embedding | None = None) -> Head:
     raise CheckpointError(f"a model of class {type(model).__name__}", expected=f"one of {endings}")
 
 
+def rescale_outputs(model: Any, *, factor: float, shift: float) -> None:
+    """Let a sequence head give output · factor + shift, by its last layer alone.
+
+    Raises:
+        CheckpointError: its last layer is not a linear one with a bias.
+    """
+    layers = [module for module in model.classifier.modules() if isinstance(module, torch.nn.Linear)]
+    if not layers or layers[-1].bias is None:
+        raise CheckpointError(
+            f"a head of class {type(model.classifier).__name__}", expected="one that ends in a linear layer"
+        )
+    with torch.no_grad():
+        layers[-1].weight.mul_(factor)
+        layers[-1].bias.mul_(factor).add_(shift)
+
+
 def _first_token_head(model: Any) -> Callable[[Tensor], Tensor]:
     """RoBERTa, ELECTRA, MPNet: the head takes ``(batch, tokens, hidden)`` and reads token 0."""
     return lambda first: model.classifier(first[:, None])

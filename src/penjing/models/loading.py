@@ -9,7 +9,7 @@ from typing import Any
 
 from penjing.core.errors import CheckpointError
 from penjing.core.extras import require
-from penjing.core.nouns import Task
+from penjing.core.nouns import Problem, Task
 from penjing.models.checkpoint import Checkpoint, copy_tokenizer
 from penjing.models.decoder import DECODERS, WITHOUT_SDPA
 from penjing.models.families import FAMILIES, unknown_family
@@ -19,7 +19,13 @@ from penjing.models.weights import refused_writes_told
 _SHOWN = 3
 
 
-def load_model(checkpoint: Checkpoint, task: Task | None = None, labels: Sequence[str] | None = None) -> Any:
+def load_model(
+    checkpoint: Checkpoint,
+    task: Task | None = None,
+    labels: Sequence[str] | None = None,
+    *,
+    problem: Problem | None = None,
+) -> Any:
     """A Transformers encoder with a task's head, or a causal language model, in fp32 and in evaluation mode.
 
     Args:
@@ -27,6 +33,7 @@ def load_model(checkpoint: Checkpoint, task: Task | None = None, labels: Sequenc
         task: what for, if it is to be trained: the head is new unless the checkpoint has one of
             as many outputs, which is then where training starts. None keeps the checkpoint's own.
         labels: names of a new head's outputs, where the task has any.
+        problem: what a new head of text classification answers with.
 
     Raises:
         CheckpointError: a family without a packed path; a config that does not fit; weights that
@@ -34,14 +41,9 @@ def load_model(checkpoint: Checkpoint, task: Task | None = None, labels: Sequenc
             would fill such gaps with random numbers.
     """
     known = task or checkpoint.task or Task.TEXT_CLASSIFICATION
-    families = DECODERS if known is Task.TEXT_GENERATION else FAMILIES
-    if checkpoint.model_type not in families:
-        raise unknown_family(checkpoint.model_type, families)
+    _refuse_unknown(checkpoint, known)
     transformers, torch = require("transformers", extra="train"), require("torch", extra="train")
     kind, is_bare = TASK_CLASSES[known][1], known is Task.FEATURE_EXTRACTION
-    options: dict[str, Any] = {}
-    if labels is not None:
-        options = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
     with quiet_transformers(), _told(checkpoint):
         model, found = getattr(transformers, kind).from_pretrained(
             checkpoint.path,
@@ -54,12 +56,26 @@ def load_model(checkpoint: Checkpoint, task: Task | None = None, labels: Sequenc
             trust_remote_code=False,
             ignore_mismatched_sizes=True,  # refused below, but for a new head
             output_loading_info=True,
-            **options,
+            **_told_of_a_new_head(labels, problem),
         )
     may_lack_head = is_bare or task not in (None, Task.TEXT_GENERATION)  # a vocabulary's head is never new
     encoder = "" if is_bare else f"{model.base_model_prefix}."
     _refuse_gaps(checkpoint, found, encoder=encoder, may_lack_head=may_lack_head)
     return model.eval()
+
+
+def _refuse_unknown(checkpoint: Checkpoint, task: Task) -> None:
+    families = DECODERS if task is Task.TEXT_GENERATION else FAMILIES
+    if checkpoint.model_type not in families:
+        raise unknown_family(checkpoint.model_type, families)
+
+
+def _told_of_a_new_head(labels: Sequence[str] | None, problem: Problem | None) -> dict[str, Any]:
+    """What Transformers keeps of it in ``config.json``."""
+    options: dict[str, Any] = {}
+    if labels is not None:
+        options = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    return options if problem is None else options | {"problem_type": problem.value}
 
 
 def save_checkpoint(model: Any, tokenizer_from: Path, target: Path) -> None:

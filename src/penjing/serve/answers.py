@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from penjing.core.nouns import Problem
 from penjing.tasks.answering import Asked
 from penjing.tokens import Encoding
 from penjing.tokens.encode import Text
@@ -61,6 +62,7 @@ class Answers:
         cost: what it took.
         sequences: what was run, in the caller's order.
         decoding: the bundle's settings by which outputs become answers.
+        problem: what text classification answers with; None is one label.
         asked: the texts made ready, from which their answers can be decoded; None where token ids came.
     """
 
@@ -71,4 +73,5 @@ class Answers:
     cost: Cost
     sequences: Sequence[Encoding] = ()
     decoding: Mapping[str, float] = field(default_factory=dict)
+    problem: Problem | None = None
     asked: Asked | None = None

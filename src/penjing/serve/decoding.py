@@ -2,48 +2,67 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import numpy as np
 
 from penjing.core.errors import FieldError
+from penjing.core.nouns import Problem
 from penjing.serve.answers import Answers, Floats
 from penjing.serve.versions import Servable
+from penjing.tasks import multi_label
 from penjing.tasks.feature_extraction import shaped
 from penjing.tasks.question_answering import Answered
 from penjing.tasks.text_classification import TEMPERATURE, decode
 from penjing.tasks.token_classification import Entity
 
+LABEL, LABELS, SCORE, PROBABILITIES = "label", "labels", "score", "probabilities"
+# What a text classifier tells of each text, by what it answers with.
+IN_WORDS: dict[Problem, tuple[str, ...]] = {
+    Problem.SINGLE_LABEL: (LABEL, SCORE, PROBABILITIES),
+    Problem.MULTI_LABEL: (LABELS, PROBABILITIES),
+    Problem.REGRESSION: (SCORE,),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Class predictions of several texts.
+    """Predictions of several texts by a text classifier.
 
     Attributes:
-        labels: the likeliest label of each text.
-        scores: float32 (texts,), its probability.
-        probabilities: float32 (texts, classes).
-        classes: names of the columns.
+        classes: names of its outputs.
+        scores: float32 (texts, classes), probabilities; of a regression the number itself.
+        words: name of :data:`IN_WORDS` → its value for each text: strings, or float32 (texts, …). The ``labels``
+            of a text are one string, a JSON list.
     """
 
-    labels: list[str]
-    scores: Floats
-    probabilities: Floats
     classes: tuple[str, ...]
+    scores: Floats
+    words: Mapping[str, list[str] | Floats]
 
 
 def classify(answers: Answers) -> Predictions:
-    """Labels, scores and probabilities of a classifier's answers; ``LABEL_0``, … stand in for names it has not."""
+    """A text classifier's answers; ``LABEL_0``, … stand in for names it has not."""
     logits = answers.outputs
     classes = answers.labels or tuple(f"LABEL_{index}" for index in range(logits.shape[1]))
+    if answers.problem is Problem.REGRESSION:
+        return Predictions(classes, logits, {SCORE: logits[:, 0]})
+    if answers.problem is Problem.MULTI_LABEL:
+        several = multi_label.decode(logits, classes, decoding=answers.decoding)
+        shares = _table([one.probabilities for one in several], logits)
+        given = [json.dumps(one.labels, ensure_ascii=False) for one in several]
+        return Predictions(classes, shares, {LABELS: given, PROBABILITIES: shares})
     decoded = decode(logits, classes, temperature=answers.decoding.get(TEMPERATURE, 1.0))
-    return Predictions(
-        [one.label for one in decoded],
-        np.array([one.score for one in decoded], np.float32),
-        np.array([one.probabilities for one in decoded], np.float32).reshape(logits.shape),
-        classes,
-    )
+    shares = _table([one.probabilities for one in decoded], logits)
+    best = np.array([one.score for one in decoded], np.float32)
+    return Predictions(classes, shares, {LABEL: [one.label for one in decoded], SCORE: best, PROBABILITIES: shares})
+
+
+def _table(rows: list[Any], logits: Floats) -> Floats:
+    return np.array(rows, np.float32).reshape(logits.shape)
 
 
 def embeddings(
@@ -68,11 +87,6 @@ def check_dimensions(servable: Servable, dimensions: int | None) -> None:
     size = servable.manifest.embedding.size if servable.manifest.embedding else 0
     if dimensions is not None and not 1 <= dimensions <= size:
         raise FieldError(f"dimensions is {dimensions}", field="dimensions", expected=f"1 to {size}")
-
-
-def sigmoid(logits: Floats) -> Floats:
-    """Probabilities of a head with one output, float32, of the same shape."""
-    return (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
 
 
 def entities(answers: Answers, servable: Servable) -> list[list[dict[str, Any]]]:

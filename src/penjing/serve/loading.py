@@ -43,6 +43,7 @@ def load(bundle: Bundle, recipe: ServeRecipe, *, open_with: EngineOpener) -> Ser
         outputs=manifest.labels,
         decoding=manifest.decoding,
         embedding=manifest.embedding,
+        problem=manifest.problem_type,
     )
     engine = open_with(bundle, recipe)
     try:

@@ -234,6 +234,7 @@ def _answers(
         cost,
         sequences=sequences,
         decoding=manifest.decoding,
+        problem=manifest.problem_type,
         asked=asked,
     )
 

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from penjing.core.errors import CorruptBundleError
 from penjing.core.machine import Machine
-from penjing.core.nouns import Embedding, Frozen, Measurement, Task
+from penjing.core.nouns import Embedding, Frozen, Measurement, Problem, Task
 
 MANIFEST_NAME = "bundle.json"
 SIGNATURE_NAME = "bundle.sig"
@@ -83,13 +83,15 @@ class ManifestDraft(Frozen):
 
     Attributes:
         labels: names of the head's outputs.
+        problem_type: what text classification answers with: one label, several, or a number. None is one label.
         embedding: what an embedding model makes of a text; None for other tasks.
-        decoding: settings by which outputs become answers, such as ``temperature``; found on a validation split,
-            or read off the training split.
+        decoding: settings by which outputs become answers, such as ``temperature``, or ``threshold`` of several
+            labels; found on a validation split, or read off the training split.
     """
 
     task: Task
     labels: tuple[str, ...] = ()
+    problem_type: Problem | None = None
     embedding: Embedding | None = None
     text: TextLimits
     engine: EngineSpec | None = None

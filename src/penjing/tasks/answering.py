@@ -15,17 +15,26 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.core.errors import InvalidRequestError, UsageError
-from penjing.core.nouns import Embedding, Task
-from penjing.tasks import feature_extraction, question_answering, text_classification, token_classification
+from penjing.core.nouns import Embedding, Problem, Task
+from penjing.tasks import (
+    feature_extraction,
+    multi_label,
+    question_answering,
+    regression,
+    text_classification,
+    token_classification,
+)
 from penjing.tasks.feature_extraction import Vector
+from penjing.tasks.multi_label import LabelsPrediction
 from penjing.tasks.question_answering import Answered, Decoding
+from penjing.tasks.regression import NumberPrediction
 from penjing.tasks.text_classification import TEMPERATURE, Prediction
 from penjing.tasks.token_classification import Aggregation, Entity
 from penjing.tokens import Encoding, Reads, Text, TextEncoder
 from penjing.tokens.encode import Spelling
 from penjing.tokens.windows import Window, WindowEncoder
 
-Answer = Prediction | list[Entity] | Answered | Vector
+Answer = Prediction | LabelsPrediction | NumberPrediction | list[Entity] | Answered | Vector
 Floats = npt.NDArray[np.float32]
 
 
@@ -83,6 +92,7 @@ def answerer(
     outputs: Sequence[str],
     decoding: Mapping[str, float],
     embedding: Embedding | None = None,
+    problem: Problem | None = None,
 ) -> Answerer:
     """The answerer of a task.
 
@@ -94,6 +104,7 @@ def answerer(
         outputs: names of the head's outputs.
         decoding: settings by which outputs become answers; those of other tasks are passed over.
         embedding: what an embedding model makes of a text.
+        problem: what text classification answers with; None is one label.
 
     Raises:
         CheckpointError: the tokenizer cannot be read.
@@ -101,7 +112,7 @@ def answerer(
     """
     if task is Task.TEXT_CLASSIFICATION:
         encoder = TextEncoder(tokenizer, max_tokens=max_tokens)
-        return ClassAnswerer(encoder, outputs, temperature=decoding.get(TEMPERATURE, 1.0))
+        return ClassAnswerer(encoder, outputs, decoding=decoding, problem=problem)
     if task is Task.TOKEN_CLASSIFICATION:
         return EntityAnswerer(WindowEncoder(tokenizer, max_tokens=max_tokens, stride=stride), outputs)
     if task is Task.QUESTION_ANSWERING:
@@ -114,13 +125,20 @@ def answerer(
 
 @final
 class ClassAnswerer:
-    """Text classification: one sequence a text, cut to the limit."""
+    """Text classification: one sequence a text, cut to the limit; a label, several labels, or a number."""
 
     reads: Reads = "first"
     windowed = False
 
-    def __init__(self, encoder: TextEncoder, labels: Sequence[str], *, temperature: float = 1.0) -> None:
-        self._encoder, self._labels, self._temperature = encoder, labels, temperature
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        labels: Sequence[str],
+        *,
+        decoding: Mapping[str, float],
+        problem: Problem | None = None,
+    ) -> None:
+        self._encoder, self._labels, self._decoding, self._problem = encoder, labels, decoding, problem
         self.max_tokens = encoder.max_tokens
         self.vocabulary_size = encoder.vocabulary_size  # asked once: the tokenizer counts anew each time
 
@@ -135,7 +153,12 @@ class ClassAnswerer:
     def decode(self, asked: Asked, outputs: Floats) -> list[Answer]:
         """See :class:`Answerer`."""
         del asked
-        return list(text_classification.decode(outputs, self._labels, temperature=self._temperature))
+        if self._problem is Problem.REGRESSION:
+            return list(regression.decode(outputs))
+        if self._problem is Problem.MULTI_LABEL:
+            return list(multi_label.decode(outputs, self._labels, decoding=self._decoding))
+        temperature = self._decoding.get(TEMPERATURE, 1.0)
+        return list(text_classification.decode(outputs, self._labels, temperature=temperature))
 
 
 @final

@@ -1,5 +1,7 @@
 """Text classification: one label for a text or a pair of texts.
 
+What answers with several labels, or with a number, is beside this: :mod:`.multi_label`, :mod:`.regression`.
+
 targets    index of the label in the sorted list of labels
 loss       cross-entropy
 decoding   softmax of logits over a temperature; the answer is the most probable label
@@ -9,7 +11,7 @@ NumPy only, but for the loss, which is handed torch tensors; so the server can u
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,8 @@ from penjing.tokens import Text
 if TYPE_CHECKING:  # the server uses this file, and has neither
     from torch import Tensor
 
-    from penjing.data.examples import TextExample
+    from penjing.data.examples import PairExample, TextExample
+    from penjing.data.multi_label import MultiLabelExample
 
 
 TEMPERATURE = "temperature"  # among a bundle's settings of decoding
@@ -45,7 +48,7 @@ class Prediction:
     probabilities: npt.NDArray[np.float64]
 
 
-def texts_of(examples: Iterable[TextExample]) -> list[Text]:
+def texts_of(examples: Iterable[TextExample | MultiLabelExample | PairExample]) -> list[Text]:
     """What the tokenizer takes: a text, or a pair."""
     return [example.text if example.pair is None else (example.text, example.pair) for example in examples]
 
@@ -128,8 +131,13 @@ def fit_temperature(logits: npt.NDArray[np.float32], targets: npt.NDArray[np.int
         lost = np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(targets)), targets]
         return float(lost.sum() + log_temperature**2 / 2)
 
+    return least_surprising(surprise)
+
+
+def least_surprising(surprise: Callable[[float], float]) -> float:
+    """The temperature whose logarithm makes ``surprise``, which has one minimum, least."""
     low, high = (float(np.log(bound)) for bound in _TEMPERATURES)
-    for _ in range(_NARROWINGS):  # the surprise has one minimum: cut off the third that cannot hold it
+    for _ in range(_NARROWINGS):  # cut off the third that cannot hold it
         third = (high - low) / 3
         if surprise(low + third) < surprise(high - third):
             high -= third
@@ -139,6 +147,9 @@ def fit_temperature(logits: npt.NDArray[np.float32], targets: npt.NDArray[np.int
 
 
 def decode(logits: npt.NDArray[np.float32], labels: Sequence[str], *, temperature: float = 1.0) -> list[Prediction]:
-    """Answers for logits (sequences, labels)."""
-    shares = probabilities(logits / temperature)
+    """Answers for logits (sequences, labels); of a single output the sigmoid, as Transformers' pipeline has it."""
+    scaled = logits / temperature
+    if scaled.shape[1] == 1:
+        scaled = np.concatenate([scaled, np.zeros_like(scaled)], axis=1)  # softmax of (x, 0) begins with sigmoid of x
+    shares = probabilities(scaled)[:, : logits.shape[1]]
     return [Prediction(labels[int(share.argmax())], float(share.max()), share) for share in shares]

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from penjing.tasks.answering import Answer
     from penjing.tokens import Text
 
-_HELP = """Answer texts without a server, in their order: label and probability, or the entities, or the
-answer, or the vector, and the text.
+_HELP = """Answer texts without a server, in their order: label and probability (or every label that holds, or the
+number), or the entities, or the answer, or the vector, and the text.
 
 ```console
 penjing predict newsgroups "my clutch slips in third gear"
@@ -108,11 +108,19 @@ def _show(answer: Callable[[Iterable[Text]], Iterator[Answer]], source: Iterator
 
 
 def _said(answer: Answer) -> str:
+    from penjing.tasks.multi_label import LabelsPrediction
     from penjing.tasks.question_answering import Answered
+    from penjing.tasks.regression import NumberPrediction
     from penjing.tasks.text_classification import Prediction
 
     if isinstance(answer, Prediction):
         return f"{answer.label}  {answer.score:.2f}"
+    if isinstance(answer, LabelsPrediction):
+        return (
+            ", ".join(f"{label}  {share:.2f}" for label, share in zip(answer.labels, answer.scores, strict=True)) or "-"
+        )
+    if isinstance(answer, NumberPrediction):
+        return f"{answer.score:.4g}"
     if isinstance(answer, list):
         return ", ".join(f"{one.label}: {one.text}" for one in answer) or "-"
     if isinstance(answer, Answered):

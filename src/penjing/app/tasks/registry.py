@@ -9,7 +9,7 @@ from penjing.app.tasks.text_classification import TextClassificationFlow
 from penjing.app.tasks.text_generation import TextGenerationFlow
 from penjing.app.tasks.token_classification import TokenClassificationFlow
 from penjing.core.errors import UsageError
-from penjing.core.nouns import Task
+from penjing.core.nouns import Problem, Task
 
 FLOWS: dict[Task, type[TaskFlow]] = {
     Task.TEXT_CLASSIFICATION: TextClassificationFlow,
@@ -20,12 +20,16 @@ FLOWS: dict[Task, type[TaskFlow]] = {
 }
 
 
-def flow_of(task: Task) -> TaskFlow:
+def flow_of(task: Task, problem: Problem | None = None) -> TaskFlow:
     """What is particular to ``task``.
+
+    Args:
+        task: which.
+        problem: what text classification answers with; None is one label.
 
     Raises:
         UsageError: the commands do not know it.
     """
     if task not in FLOWS:
         raise UsageError(f"task {task.value}", expected=f"one of {', '.join(one.value for one in FLOWS)}")
-    return FLOWS[task]()
+    return TextClassificationFlow(problem) if task is Task.TEXT_CLASSIFICATION else FLOWS[task]()

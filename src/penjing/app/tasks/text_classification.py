@@ -1,9 +1,8 @@
-"""Text classification in the life-cycle commands."""
+"""Text classification in the life-cycle commands: one label, several labels, or a number a text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -11,52 +10,58 @@ import numpy.typing as npt
 
 from penjing.app.prepared import Part
 from penjing.app.tasks.base import Judgement, TextSettings
-from penjing.core.nouns import Task
-from penjing.core.progress import Progress
-from penjing.data import Split, TextExample
+from penjing.app.tasks.problems import PROBLEMS, Outputs
+from penjing.core.nouns import Problem, Task
+from penjing.core.progress import Progress, Stage
+from penjing.data import Split
 from penjing.engines import Engine
 from penjing.engines.bulk import bulk_outputs
-from penjing.evaluate import Change, ClassificationScore, PairedComparison
-from penjing.tasks import text_classification
-from penjing.tasks.text_classification import TEMPERATURE, balanced_weights, fit_temperature, targets_of, texts_of
+from penjing.evaluate import Change
+from penjing.tasks.text_classification import texts_of
 from penjing.tokens import Reads, Text, TextEncoder
 from penjing.train.recipe import TrainingRecipe
 
 
 @final
 class TextClassificationFlow:
-    """See :class:`penjing.app.tasks.base.TaskFlow`. Predictions: int32 (rows,), class numbers."""
+    """See :class:`penjing.app.tasks.base.TaskFlow`. Predictions: as the problem has them.
+
+    Args:
+        problem: what is answered with; None is one label.
+    """
 
     task = Task.TEXT_CLASSIFICATION
     reads: Reads = "first"
     windowed = False
 
+    def __init__(self, problem: Problem | None = None) -> None:
+        self._problem = PROBLEMS[problem or Problem.SINGLE_LABEL]()
+
     def outputs_for(self, labels: Sequence[str]) -> tuple[str, ...]:
-        """One output a label."""
-        return tuple(labels)
+        """One output a label, or one for the number."""
+        return self._problem.outputs_for(labels)
 
     def labels_behind(self, outputs: Sequence[str]) -> tuple[str, ...]:
-        """The outputs themselves."""
-        return tuple(outputs)
+        """The outputs themselves; none of a number."""
+        return self._problem.labels_behind(outputs)
 
-    def wants_validation(self, train: Split[TextExample]) -> bool:
-        """No."""
+    def wants_validation(self, train: Split[Any]) -> bool:
+        """For several labels, whose thresholds are found on it."""
         del train
-        return False
+        return self._problem.wants_validation
 
-    def part(self, split: Split[TextExample], text: TextSettings, outputs: Sequence[str]) -> Part:
+    def part(self, split: Split[Any], text: TextSettings, outputs: Sequence[str]) -> Part:
         """One sequence a text, cut to the limit."""
         encoder = TextEncoder(text.tokenizer, max_tokens=text.max_tokens)
-        return Part(split, encoder.encode(texts_of(split.examples)), targets_of(split.examples, outputs))
+        targets = self._problem.targets(split.examples, outputs)
+        return Part(split, encoder.encode(texts_of(split.examples)), targets)
 
     def refuse_unteachable(self, part: Part) -> None:
         """Whatever was read has targets."""
 
     def objective(self, train: Part, recipe: TrainingRecipe) -> Callable[[Any, Any, Any], Any]:
-        """Cross-entropy; where the recipe says so, of classes weighted by their rarity and of smoothed targets."""
-        balanced = recipe.class_weights == "balanced"
-        weights = balanced_weights(np.asarray(train.targets)) if balanced else None
-        return partial(text_classification.loss, class_weights=weights, label_smoothing=recipe.label_smoothing)
+        """Cross-entropy, of all labels together or of each, or squared error."""
+        return self._problem.objective(np.asarray(train.targets), recipe)
 
     def settings_of(self, train: Part) -> dict[str, float]:
         """None."""
@@ -66,12 +71,12 @@ class TextClassificationFlow:
     def tune(
         self, engine: Engine, part: Part, outputs: Sequence[str], *, decoding: Mapping[str, float]
     ) -> dict[str, float]:
-        """The temperature at which stated confidence fits best."""
+        """The temperature at which stated confidence fits best; of several labels the thresholds, too."""
         del decoding
-        logits = np.zeros((len(part.sequences), len(outputs)), np.float32)
+        given = np.zeros((len(part.sequences), len(outputs)), np.float32)
         for rows, found in bulk_outputs(engine, part.sequences):
-            logits[rows] = found
-        return {TEMPERATURE: fit_temperature(logits, np.asarray(part.targets))}
+            given[rows] = found
+        return self._problem.settings(given, np.asarray(part.targets), outputs)
 
     def judge(
         self,
@@ -83,16 +88,10 @@ class TextClassificationFlow:
         name: str,
         progress: Progress,
     ) -> Judgement:
-        """Accuracy, macro-F1, calibration."""
-        score = ClassificationScore(outputs)
-        predictions = np.zeros(len(part.sequences), np.int32)
-        targets = np.asarray(part.targets)
+        """As the problem has it."""
         with progress.stage(name, total=part.tokens) as stage:
-            for rows, logits in bulk_outputs(engine, part.sequences):
-                score.add(logits / decoding.get(TEMPERATURE, 1.0), targets[rows])
-                predictions[rows] = logits.argmax(axis=1)
-                stage.advance(int(sum(len(part.sequences[row]) for row in rows)))
-        return Judgement(score.result(), predictions)
+            given = _told(bulk_outputs(engine, part.sequences), part, stage)
+            return self._problem.judge(given, np.asarray(part.targets), outputs, decoding=decoding)
 
     def compare(
         self,
@@ -103,10 +102,15 @@ class TextClassificationFlow:
         outputs: Sequence[str],
     ) -> Change:
         """Paired by text."""
-        comparison = PairedComparison(outputs)
-        comparison.add_predictions(baseline, candidate, targets=np.asarray(part.targets))
-        return comparison.result()
+        return self._problem.compare(baseline, candidate, targets=np.asarray(part.targets), names=outputs)
 
-    def texts(self, examples: Sequence[TextExample]) -> list[Text]:
+    def texts(self, examples: Sequence[Any]) -> list[Text]:
         """The text, or the pair."""
         return texts_of(examples)
+
+
+def _told(given: Outputs, part: Part, stage: Stage) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
+    """Outputs as they come, and the stage told of them once they are dealt with."""
+    for rows, outputs in given:
+        yield rows, outputs
+        stage.advance(int(sum(len(part.sequences[row]) for row in rows)))

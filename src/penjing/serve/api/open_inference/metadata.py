@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from penjing.core.version import __version__
-from penjing.serve.api.open_inference.replies import EMBEDDING, LABEL, LOGITS, PROBABILITIES, SCORE, in_words
+from penjing.serve.api.open_inference.replies import EMBEDDING, LOGITS, in_words, outputs_for
 from penjing.serve.api.open_inference.requests import datatypes_of
+from penjing.serve.decoding import PROBABILITIES, SCORE
 from penjing.serve.models import Models
 from penjing.serve.versions import State, Version
 
@@ -116,10 +117,12 @@ def _outputs(version: Version) -> list[dict[str, Any]]:
             {"name": LOGITS, "datatype": "FP32", "shape": [-1, -1, classes]},
         ]
     return [
-        {"name": LABEL, "datatype": "BYTES", "shape": [-1]},
-        {"name": SCORE, "datatype": "FP32", "shape": [-1]},
-        {"name": PROBABILITIES, "datatype": "FP32", "shape": [-1, classes]},
-        {"name": LOGITS, "datatype": "FP32", "shape": [-1, classes]},
+        {
+            "name": name,
+            "datatype": "FP32" if name in (SCORE, PROBABILITIES, LOGITS) else "BYTES",
+            "shape": [-1, classes] if name in (PROBABILITIES, LOGITS) else [-1],
+        }
+        for name in outputs_for(version.servable, is_text=True)
     ]
 
 

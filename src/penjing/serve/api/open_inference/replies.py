@@ -1,7 +1,9 @@
 """Answers as output tensors: which, in which form, in which order.
 
-Of a classifier any of its four outputs may be wanted, whatever came in; where none is named, token ids give
-``logits``, as a model exported for Triton would, and texts give all four. A tagger gives ``entities`` to
+Of a classifier any of its outputs may be wanted, whatever came in; where none is named, token ids give
+``logits``, as a model exported for Triton would, and texts give all. They are ``logits`` and what it tells in words:
+``label``, ``score`` and ``probabilities``; where a text may have several labels ``labels``, a JSON list each, and
+``probabilities``; of a regression ``score``. A tagger gives ``entities`` to
 texts, a JSON list each, and a model that answers questions ``answers``, a JSON object each; both give
 ``logits`` of every token to token ids. An embedding model gives ``embedding``.
 
@@ -18,18 +20,27 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from penjing.core.errors import FieldError
-from penjing.core.nouns import Task
+from penjing.core.nouns import Problem, Task
 from penjing.serve.answers import Answers, Floats
 from penjing.serve.api.http import Reply
 from penjing.serve.api.open_inference.requests import LENGTH_HEADER, InferRequest, WantedOutput
 from penjing.serve.api.open_inference.tensors import BYTES, pack_bytes
-from penjing.serve.decoding import Predictions, classify, embeddings, entities, spans
+from penjing.serve.decoding import (
+    IN_WORDS,
+    LABEL,
+    LABELS,
+    SCORE,
+    Predictions,
+    classify,
+    embeddings,
+    entities,
+    spans,
+)
 from penjing.serve.versions import Servable
 
-LABEL, SCORE, PROBABILITIES, LOGITS = "label", "score", "probabilities", "logits"
+LOGITS = "logits"
 ENTITIES, ANSWERS = "entities", "answers"
 EMBEDDING = "embedding"
-OUTPUTS = (LABEL, SCORE, PROBABILITIES, LOGITS)
 _FP32 = "FP32"
 _BINARY_TYPE = b"application/octet-stream"
 
@@ -55,7 +66,7 @@ class Output(NamedTuple):
 def outputs_for(servable: Servable, *, is_text: bool) -> tuple[str, ...]:
     """The outputs that there are for a request."""
     if servable.answering.reads == "first":
-        return OUTPUTS
+        return *IN_WORDS[servable.manifest.problem_type or Problem.SINGLE_LABEL], LOGITS
     if servable.answering.reads == "mean":
         return (EMBEDDING,)
     return (in_words(servable),) if is_text else (LOGITS,)
@@ -134,7 +145,7 @@ def check_wanted(asked: InferRequest, servable: Servable, *, model: str) -> None
             )
         if names.count(one.name) > 1:
             raise FieldError(f"output '{one.name}' is wanted twice", field="outputs")
-        if one.classes and (one.name in (LABEL, EMBEDDING) or servable.answering.reads == "tokens"):
+        if one.classes and (one.name in (LABEL, LABELS, EMBEDDING) or servable.answering.reads == "tokens"):
             raise FieldError(
                 f"class result not available for output due to unsupported type '{BYTES}'"
                 if one.name != EMBEDDING
@@ -147,9 +158,9 @@ def check_wanted(asked: InferRequest, servable: Servable, *, model: str) -> None
 def _output(wanted: WantedOutput, answers: Answers, predicted: Predictions | None) -> Output:
     if predicted is None:
         return Output(_FP32, answers.outputs.shape, answers.outputs)
-    if wanted.name == LABEL:
-        return Output(BYTES, (len(predicted.labels),), predicted.labels)
-    values = {SCORE: predicted.scores, PROBABILITIES: predicted.probabilities, LOGITS: answers.outputs}[wanted.name]
+    values = answers.outputs if wanted.name == LOGITS else predicted.words[wanted.name]
+    if isinstance(values, list):
+        return Output(BYTES, (len(values),), values)
     if not wanted.classes:
         return Output(_FP32, values.shape, values)
     if wanted.name == SCORE:

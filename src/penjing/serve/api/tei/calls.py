@@ -1,6 +1,7 @@
 """TEI's calls, one function each. A kind of model that is still to come is one function more.
 
-Scores come highest first, as TEI sorts them; with one label the sigmoid stands in for the softmax.
+Scores come highest first, as TEI sorts them; with one label, or where a text may have several, the sigmoid stands
+in for the softmax. A regression's number is told as it is.
 
 Source: huggingface/text-embeddings-inference, ``router/src/http/server.rs``, ``core/src/infer.rs``.
 """
@@ -14,14 +15,14 @@ import numpy as np
 
 from penjing.core.errors import UnsupportedError
 from penjing.core.nouns import Task
-from penjing.serve.answers import Answers, Floats
+from penjing.serve.answers import Answers
 from penjing.serve.api.http import Reply, json_reply
 from penjing.serve.api.tei.bodies import read_predict, read_tokenize
 from penjing.serve.api.tei.call import Call
 from penjing.serve.api.tei.embeddings import embed, embed_all, embed_sparse, similarity
 from penjing.serve.api.tei.models import is_classifier
 from penjing.serve.api.tei.reranking import rerank
-from penjing.serve.decoding import classify, entities, sigmoid, spans
+from penjing.serve.decoding import classify, entities, spans
 from penjing.serve.versions import Servable
 from penjing.tokens.encode import Spelling
 
@@ -67,15 +68,11 @@ CALLS: dict[str, Callable[[Call], Awaitable[Reply]]] = {
 
 def _ranked(answers: Answers, *, raw_scores: bool) -> list[list[dict[str, Any]]]:
     predicted = classify(answers)
-    scores = answers.outputs if raw_scores else _probabilities(answers.outputs, predicted.probabilities)
+    scores = answers.outputs if raw_scores else predicted.scores
     return [
         [{"score": row[index], "label": predicted.classes[index]} for index in best]
         for row, best in zip(scores.tolist(), np.argsort(scores, axis=1, kind="stable")[:, ::-1].tolist(), strict=True)
     ]
-
-
-def _probabilities(logits: Floats, softmax: Floats) -> Floats:
-    return softmax if logits.shape[1] != 1 else sigmoid(logits)
 
 
 def _tokens(text: str, spelled: Spelling) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from penjing.serve.api.http import Reply, json_reply
 from penjing.serve.api.tei.bodies import read_truncate
 from penjing.serve.api.tei.call import Call
 from penjing.serve.api.tei.models import is_reranker
-from penjing.serve.decoding import sigmoid
+from penjing.serve.decoding import classify
 
 _TEXTS = "texts"
 
@@ -29,7 +29,7 @@ async def rerank(call: Call) -> Reply:
     pairs = [(query, text) for text in texts]
     answers = await call.ask(pairs, truncate=read_truncate(call.document))
     logits = answers.outputs[:, 0]
-    scores = (logits if gives_logits else sigmoid(logits)).tolist()
+    scores = (logits if gives_logits else classify(answers).scores[:, 0]).tolist()
     ranked = [
         {"index": at, "text": texts[at], "score": scores[at]} if gives_text else {"index": at, "score": scores[at]}
         for at in np.argsort(-logits, kind="stable").tolist()

@@ -8,6 +8,7 @@ What Penjing adds, all of it where TensorFlow Serving answers with an error:
   ``end`` and ``score``; for feature extraction, ``embedding``;
 - for question answering, ``text`` takes ``question`` and ``context`` (or ``text`` and ``text_pair``) and gives
   ``answer``, ``start``, ``end``, ``score`` and ``no_answer``;
+- of several labels a text, ``text`` gives ``labels``, a list, and ``probabilities``; of a number, ``score``;
 - raw text: with no ``signature_name``, strings or objects with ``text`` go to the signature ``text``
   (``text``, optionally ``text_pair`` → ``label``, ``score``, ``probabilities``), and to ``classify``;
 - without the strict prefix, ``GET /v1/models`` lists the models, and ``GET /v1/models/<m>`` carries
@@ -143,7 +144,7 @@ def _print(answers: Answers, servable: Servable, signature: Signature, *, form: 
 def _classes(answers: Answers) -> list[str]:
     predicted = classify(answers)
     names = tokens_of("label", np.array(predicted.classes, object))
-    scores = tokens_of("score", predicted.probabilities)
+    scores = tokens_of("score", predicted.scores)
     rows = [scores[begin : begin + len(names)] for begin in range(0, len(scores), len(names))]
     return ["[" + ", ".join(f"[{name}, {score}]" for name, score in zip(names, row, strict=True)) + "]" for row in rows]
 

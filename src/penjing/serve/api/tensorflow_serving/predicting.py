@@ -62,7 +62,7 @@ def output_tensors(answers: Answers, servable: Servable, signature: Signature, *
     Args:
         answers: the engine's.
         servable: that gave them.
-        signature: which outputs. Entities are a JSON list for each text.
+        signature: which outputs. Entities, and labels where there may be several, are a JSON list for each text.
         layout: of the request's sequences.
 
     Returns:
@@ -81,11 +81,11 @@ def output_tensors(answers: Answers, servable: Servable, signature: Signature, *
         return {"entities": np.array(found, object).reshape(shape)}
     if servable.manifest.task is Task.QUESTION_ANSWERING:
         return _answer_tensors(spans(answers, servable), shape)
-    predicted = classify(answers)
     return {
-        "label": np.array(predicted.labels, object).reshape(shape),
-        "score": predicted.scores.reshape(shape),
-        "probabilities": predicted.probabilities.reshape(*shape, len(predicted.classes)),
+        name: np.array(told, object).reshape(shape)
+        if isinstance(told, list)
+        else told.reshape((*shape, *told.shape[1:]))
+        for name, told in classify(answers).words.items()
     }
 
 

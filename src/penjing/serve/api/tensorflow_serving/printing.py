@@ -22,6 +22,7 @@ import numpy.typing as npt
 Tensor = npt.NDArray[Any]
 _INDENT = "    "
 _BYTES_SUFFIX = "_bytes"
+_JSON_ALREADY = ("labels",)  # a tensor of strings that are JSON lists; here they stand as lists
 
 
 def decimals(values: npt.NDArray[np.float32]) -> list[str]:
@@ -53,6 +54,8 @@ def tokens_of(name: str, tensor: Tensor) -> list[str]:
     """Each element of a tensor as JSON; strings whose tensor's name ends in ``_bytes`` as base64."""
     if tensor.dtype == np.float32:
         return decimals(tensor)
+    if name in _JSON_ALREADY:
+        return [str(text) for text in tensor.ravel().tolist()]
     if name.endswith(_BYTES_SUFFIX):
         return [json.dumps({"b64": base64.b64encode(text.encode()).decode()}) for text in tensor.ravel().tolist()]
     return [json.dumps(value, ensure_ascii=False) for value in tensor.ravel().tolist()]

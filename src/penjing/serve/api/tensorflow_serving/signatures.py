@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from penjing.core.nouns import Task
+from penjing.core.nouns import Problem, Task
 from penjing.serve.api.sequences import CONTEXT, QUESTION
+from penjing.serve.decoding import IN_WORDS, PROBABILITIES, SCORE
 from penjing.serve.versions import Servable
 
 DEFAULT = "serving_default"
@@ -67,11 +68,12 @@ def signatures_of(servable: Servable) -> dict[str, Signature]:
     takes_type_ids = engine is not None and engine.takes_type_ids
     embedding = servable.manifest.embedding
     outputs = embedding.size if embedding else len(servable.labels) or -1
-    return _signatures(outputs, servable.manifest.task, takes_type_ids=takes_type_ids)
+    manifest = servable.manifest
+    return _signatures(outputs, manifest.task, problem=manifest.problem_type, takes_type_ids=takes_type_ids)
 
 
 @lru_cache(maxsize=64)
-def _signatures(outputs: int, task: Task, *, takes_type_ids: bool) -> dict[str, Signature]:
+def _signatures(outputs: int, task: Task, *, problem: Problem | None, takes_type_ids: bool) -> dict[str, Signature]:
     if task is Task.FEATURE_EXTRACTION:
         vector = TensorSpec(EMBEDDING, "float", (-1, outputs))
         embedding = (_default(vector, takes_type_ids=takes_type_ids), _of_text(vector))
@@ -80,8 +82,9 @@ def _signatures(outputs: int, task: Task, *, takes_type_ids: bool) -> dict[str, 
     logits = TensorSpec("logits", "float", (-1, -1, outputs) if by_token else (-1, outputs))
     offered = [_default(logits, takes_type_ids=takes_type_ids)]
     if task is Task.TEXT_CLASSIFICATION:
-        offered.append(_text(outputs))
-        offered.append(_on_examples("regress") if outputs == 1 else _on_examples("classify"))
+        offered.append(_text(outputs, problem or Problem.SINGLE_LABEL))
+        is_number = outputs == 1 and problem is not Problem.MULTI_LABEL
+        offered.append(_on_examples("regress" if is_number else "classify"))
     elif task is Task.QUESTION_ANSWERING:
         offered.append(_question())
     elif by_token:  # the entities of a text are a JSON list; over REST, a list of objects
@@ -97,14 +100,14 @@ def _default(output: TensorSpec, *, takes_type_ids: bool) -> Signature:
     return Signature(DEFAULT, inputs, (output,))
 
 
-def _text(outputs: int) -> Signature:
+def _text(outputs: int, problem: Problem) -> Signature:
+    shapes: dict[str, tuple[int, ...]] = {PROBABILITIES: (-1, outputs)}
     return Signature(
         TEXT,
         (TensorSpec("text", "string", (-1,)), TensorSpec("text_pair", "string", (-1,), required=False)),
-        (
-            TensorSpec("label", "string", (-1,)),
-            TensorSpec("score", "float", (-1,)),
-            TensorSpec("probabilities", "float", (-1, outputs)),
+        tuple(
+            TensorSpec(name, "float" if name in (SCORE, PROBABILITIES) else "string", shapes.get(name, (-1,)))
+            for name in IN_WORDS[problem]
         ),
         plain="text",
     )

@@ -163,7 +163,7 @@ def _write_result(result: Any, answers: Answers, *, method: str) -> None:
             result.regressions.add(value=value)
         return
     predicted = classify(answers)
-    for row in predicted.probabilities.tolist():
+    for row in predicted.scores.tolist():
         classes = result.classifications.add().classes
         for label, score in zip(predicted.classes, row, strict=True):
             classes.add(label=label, score=score)
