@@ -19,9 +19,8 @@ from typing import Any, NamedTuple, Union, get_args, get_origin
 import typer
 from pydantic import BaseModel
 
-from penjing.app import cli
+from penjing.app import cli, recipes
 from penjing.app.quickstart import RECIPE as QUICKSTART
-from penjing.app.recipes import ExportRecipe, FinetuneRecipe, ListRecipe, QuantizeCommand, QuickstartRecipe
 from penjing.core import errors
 from penjing.data import DataRecipe, cache_dir
 from penjing.knowledge import KnowledgeRecipe
@@ -34,8 +33,9 @@ BANNER = "<!-- Written by scripts/write_reference.py (make docs). Change the cod
 
 # Every command that takes --recipe, and the model its recipe is checked against.
 RECIPES: dict[str, type[BaseModel]] = {
-    "quickstart": QuickstartRecipe, "finetune": FinetuneRecipe, "evaluate": DataRecipe, "quantize": QuantizeCommand,
-    "export": ExportRecipe, "models": ListRecipe, "predict": DataRecipe, "knowledge add": KnowledgeRecipe,
+    "quickstart": recipes.QuickstartRecipe, "finetune": recipes.FinetuneRecipe, "evaluate": DataRecipe,
+    "quantize": recipes.QuantizeCommand, "distill": recipes.DistillCommand, "export": recipes.ExportRecipe,
+    "models": recipes.ListRecipe, "predict": DataRecipe, "knowledge add": KnowledgeRecipe,
     "knowledge ask": KnowledgeRecipe, "serve": ServeRecipe,
 }  # fmt: skip
 _TYPES = {str: "text", int: "whole number", float: "number", Path: "path", bool: ""}
@@ -147,7 +147,7 @@ def recipes_page() -> Iterator[str]:
             frozen = "all but the model's last two layers with native bf16, elsewhere all but its last"
             yield _table(("key", "default"), [*rows, ("`training.frozen_layers`", frozen)])
             yield "And besides:\n"
-            listed = [one for one in listed if one not in keys(FinetuneRecipe)]
+            listed = [one for one in listed if one not in keys(recipes.FinetuneRecipe)]
         yield _table(("key", "takes", "default", "meaning"), [(f"`{one.name}`", *one[1:]) for one in listed])
 
 

@@ -195,6 +195,9 @@ LONGER_FILES = {
 }
 LONGER_FUNCTIONS = {
     "src/penjing/app/export.py:export": "a command's steps in order",
+    "src/penjing/app/distill.py:_teach": "a command's steps in order",
+    "src/penjing/app/finishing.py:finish": "a command's steps in order",
+    "src/penjing/app/cli/distill.py:_distill": "a parameter a line for each option",
     "src/penjing/app/finetune.py:finetune": "a command's steps in order",
     "src/penjing/app/quantize.py:quantize": "a command's steps in order",
     "src/penjing/app/evidence.py:report_content": "a parameter a line for each part of a report",

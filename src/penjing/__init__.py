@@ -1,7 +1,7 @@
 """Penjing: one tool for the whole life of a pretrained language model.
 
 Each command of ``penjing --help`` is a function here: ``penjing.finetune``, ``penjing.evaluate``,
-``penjing.quantize``, ``penjing.export``, ``penjing.predict``, ``penjing.predict_file``,
+``penjing.quantize``, ``penjing.distill``, ``penjing.export``, ``penjing.predict``, ``penjing.predict_file``,
 ``penjing.open_knowledge``, ``penjing.list_versions``, ``penjing.quickstart``, ``penjing.delta.extract`` and its like.
 They are loaded when first used, so importing Penjing is instant.
 ``penjing.evaluate`` and ``penjing.export`` are packages too; called, they are the commands.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penjing.app import delta
+    from penjing.app.distill import distill
     from penjing.app.evaluate import evaluate
     from penjing.app.export import export
     from penjing.app.finetune import finetune
@@ -25,18 +26,20 @@ if TYPE_CHECKING:
     from penjing.app.predict_file import predict_file
     from penjing.app.quantize import quantize
     from penjing.app.quickstart import quickstart
-    from penjing.app.recipes import FinetuneRecipe, QuantizeCommand
+    from penjing.app.recipes import DistillCommand, FinetuneRecipe, QuantizeCommand
     from penjing.knowledge import KnowledgeRecipe
     from penjing.serve import ServeRecipe, running_server
     from penjing.store import Store
 
 __all__ = [
+    "DistillCommand",
     "FinetuneRecipe",
     "KnowledgeRecipe",
     "QuantizeCommand",
     "ServeRecipe",
     "Store",
     "delta",
+    "distill",
     "evaluate",
     "export",
     "finetune",
@@ -51,11 +54,13 @@ __all__ = [
 
 _HOMES = {
     "__version__": "penjing.core.version",
+    "DistillCommand": "penjing.app.recipes",
     "FinetuneRecipe": "penjing.app.recipes",
     "KnowledgeRecipe": "penjing.knowledge",
     "QuantizeCommand": "penjing.app.recipes",
     "ServeRecipe": "penjing.serve",
     "Store": "penjing.store",
+    "distill": "penjing.app.distill",
     "evaluate": "penjing.app.evaluate",
     "export": "penjing.app.export",
     "finetune": "penjing.app.finetune",

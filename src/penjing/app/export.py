@@ -6,13 +6,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from penjing.app.comparing import answers_of
 from penjing.app.evidence import report_content
 from penjing.app.holding import hold_as, whole_checkpoint
 from penjing.app.importing import copy_ready, longest_of, probes_for, publish_checkpoint, task_for
 from penjing.app.judging import compare, judge_files
 from penjing.app.origin import origin_of, prepare_for
 from penjing.app.publishing import export_fp32, publish
-from penjing.app.quantize import answers_of
 from penjing.app.recipes import ExportRecipe, PublishRecipe
 from penjing.core.errors import UsageError
 from penjing.core.machine import describe_machine

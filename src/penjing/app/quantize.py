@@ -16,9 +16,10 @@ from typing import Protocol
 
 import numpy as np
 
+from penjing.app.comparing import answers_of, costs, pass_gate
 from penjing.app.evidence import conditions, report_content, system_rows
 from penjing.app.holding import whole_checkpoint
-from penjing.app.judging import compare, judge_files, kept_predictions, tune_files
+from penjing.app.judging import compare, judge_files, tune_files
 from penjing.app.measure import System, measure, served, trial_server, trial_texts
 from penjing.app.origin import origin_of, prepare_for
 from penjing.app.prepared import Part, PreparedData
@@ -31,7 +32,7 @@ from penjing.core.machine import describe_machine
 from penjing.core.nouns import Measurement
 from penjing.core.progress import SILENT, Progress
 from penjing.core.recipe import recipe_digest
-from penjing.evaluate import Change, Comparison, EmbeddingChange, Gate, GateRule, NumbersChange, SystemRow, Verdict
+from penjing.evaluate import Change, Comparison, EmbeddingChange, NumbersChange, SystemRow
 from penjing.export.onnx_export import export_onnx
 from penjing.export.probes import random_probes
 from penjing.store import Bundle, EngineSpec, ManifestDraft, Parent, Store, parse_reference
@@ -104,8 +105,8 @@ def quantize(
         judgement = judge_files(staging.path, draft, data.test, name="Judging int8", progress=progress)
         before = answers_of(parent, data.test, progress)
         changed = compare(draft, before, judgement.predictions, data.test)
-        draft = draft.model_copy(update={"metrics": judgement.result.metrics | _costs(changed)})
-        verdict = _pass_gate(command, changed, home=home, parent=parent)
+        draft = draft.model_copy(update={"metrics": judgement.result.metrics | costs(changed)})
+        verdict = pass_gate(command.quantize.max_drop, changed, home=home, parent=parent, form="int8")
         metric = judgement.metric
         quality = (_quality_of(parent, metric, changed), draft.metrics.get(metric))
         systems, speed = _measure(
@@ -126,16 +127,6 @@ def quantize(
         )
         bundle = publish(staging, draft, content=content, judgement=judgement, test=data.test)
     return Quantized(bundle, judgement, changed, systems)
-
-
-def answers_of(bundle: Bundle, test: Part, progress: Progress) -> np.ndarray:
-    """A version's answers to a split: those it kept, or else given now."""
-    kept = kept_predictions(bundle, test)
-    if kept is not None:
-        return kept
-    return judge_files(
-        bundle.path, bundle.manifest, test, name=f"Judging {bundle.reference}", progress=progress
-    ).predictions
 
 
 def _refuse_quantised(parent: Bundle) -> None:
@@ -209,25 +200,6 @@ def _likeness(peer: Peer | None, test: Part, fp32: np.ndarray) -> tuple[str, ...
         return ()
     same, asked = peer.agreement(test, fp32)
     return (f"Of the {asked} test texts that {peer.system.name} was asked, it answers {same} as Penjing fp32 does.",)
-
-
-def _costs(changed: Change) -> dict[str, Measurement]:
-    differences = {f"{metric}_difference": change for metric, change in changed.differences.items()}
-    return differences | {"agreement": changed.agreement}
-
-
-def _pass_gate(command: QuantizeCommand, changed: Change, *, home: Store, parent: Bundle) -> Verdict | None:
-    """The gate's consent, None where none was asked for; a refusal is noted in the ledger and raised."""
-    if command.quantize.max_drop is None:
-        return None
-    (metric,) = changed.differences
-    rule = GateRule(metric=metric, max_drop=command.quantize.max_drop)
-    verdict = Gate(rules=(rule,)).judge({}, differences=changed.differences)
-    if not verdict.passed:
-        reasons = [reason.text for reason in verdict.reasons]
-        home.ledger.append("refused", parent.reference, {"form": "int8", "reasons": reasons})
-    verdict.enforce()
-    return verdict
 
 
 def _quality_of(parent: Bundle, metric: str, changed: Change) -> Measurement | None:

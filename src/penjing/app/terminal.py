@@ -110,11 +110,11 @@ def headline(metrics: Mapping[str, Measurement]) -> str:
     return "—" if metric is None else f"{score(metrics[metric], metric).split(' ')[0]} {metric}"
 
 
-def change_line(changed: Change) -> str:
-    """What int8 changed, in a sentence."""
+def change_line(changed: Change, form: str = "int8") -> str:
+    """What a new form of a model changed, in a sentence."""
     ((metric, difference),) = changed.differences.items()
     asked = "pairs" if isinstance(changed, EmbeddingChange) and changed.metric != COSINE else "texts"
-    lost = f"On {changed.n:,} test {asked} int8 changes {metric} by {score(difference, metric)}"
+    lost = f"On {changed.n:,} test {asked} {form} changes {metric} by {score(difference, metric)}"
     if isinstance(changed, EmbeddingChange):
         return f"{lost}; the mean cosine of its vectors and those of fp32 is {number(changed.agreement)}."
     if isinstance(changed, NumbersChange):

@@ -52,6 +52,21 @@ class PackedTensors:
         return cls(ids, positions, types, torch.from_numpy(batch.first), torch.from_numpy(batch.lengths), chosen)
 
 
+@dataclass(frozen=True, slots=True)
+class LayerTrace:
+    """What one layer computed on its way, for losses that look inside.
+
+    Attributes:
+        query, key, value: (cells, heads·size).
+        hidden: (cells, hidden), what the layer gives.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    hidden: Tensor
+
+
 class PackedEncoder(nn.Module):
     """A Transformers encoder with a task's head, run over packed rows.
 
@@ -78,16 +93,26 @@ class PackedEncoder(nn.Module):
         """How many layers there are."""
         return len(self.parts.layers)
 
-    def forward(self, batch: PackedTensors, *, after: tuple[int, Tensor] | None = None) -> Tensor:
+    def forward(
+        self, batch: PackedTensors, *, after: tuple[int, Tensor] | None = None, trace: list[LayerTrace] | None = None
+    ) -> Tensor:
         """Outputs (read cells, outputs): a row a sequence, or one a token, in the batch's own order.
 
         Args:
             batch: the cells.
             after: (n, hidden states (cells, hidden) after the first n layers), to start from there.
+            trace: gets what every layer that is run computes; then the last one too is computed for all cells.
         """
         start, hidden = after or (0, self._embed(batch))
+        read, attention = self._read(batch), self._by_segment(batch)
         spans = batch.lengths if self.head.reads == "mean" else None
-        return self.outputs(hidden, self._by_segment(batch), read=self._read(batch), spans=spans, start=start)
+        if trace is None:
+            return self.outputs(hidden, attention, read=read, spans=spans, start=start)
+        for layer in self.parts.layers[start:]:
+            hidden = self._layer(layer, hidden, attention, trace=trace)
+        if read is not None and spans is not None:
+            return self.head.outputs(means(hidden, read, spans))
+        return self.head.outputs(hidden if read is None else hidden[read])
 
     def outputs(
         self, hidden: Tensor, attention: Attention, *, read: Tensor | None, spans: Tensor | None = None, start: int = 0
@@ -132,16 +157,27 @@ class PackedEncoder(nn.Module):
     def _embed(self, batch: PackedTensors) -> Tensor:
         return self._drop(self.parts.embed(batch.ids, batch.positions, batch.types))
 
-    def _layer(self, layer: LayerParts, hidden: Tensor, attention: Attention, *, only: Tensor | None = None) -> Tensor:
+    def _layer(
+        self,
+        layer: LayerParts,
+        hidden: Tensor,
+        attention: Attention,
+        *,
+        only: Tensor | None = None,
+        trace: list[LayerTrace] | None = None,
+    ) -> Tensor:
         key, value, heads = layer.key(hidden), layer.value(hidden), self.parts.heads
         if only is None:
-            context = attention(layer.query(hidden), key, value, heads=heads)
+            query = layer.query(hidden)
+            context = attention(query, key, value, heads=heads)
         else:
             context = attention.of_first(layer.query, hidden, key, value, first=only, heads=heads)
             hidden = hidden[only]
         hidden = layer.attention_norm(self._drop(layer.attention_out(context)) + hidden)
         inner = layer.down(layer.activation(layer.up(hidden)))
         normed: Tensor = layer.output_norm(self._drop(inner) + hidden)
+        if trace is not None and only is None:
+            trace.append(LayerTrace(query, key, value, normed))
         return normed
 
     def _drop(self, hidden: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from penjing.train.average import Average
 from penjing.train.recipe import TrainingRecipe
 from penjing.train.state import RunState, StateDirectory
 from penjing.train.step import Stepper, spoilt
-from penjing.train.training_set import Objective, TrainingSet
+from penjing.train.training_set import Objective, PassObjective, TrainingSet
 from penjing.train.watch import Watch
 
 _RECORD_EVERY = 10
@@ -67,7 +67,7 @@ class TrainingResult:
 def train(
     encoder: PackedModel,
     data: TrainingSet,
-    objective: Objective,
+    objective: Objective | PassObjective,
     *,
     recipe: TrainingRecipe,
     seed: int,
@@ -80,7 +80,7 @@ def train(
     Args:
         encoder: freshly loaded; left in evaluation mode.
         data: the training split.
-        objective: sum of losses over real targets.
+        objective: sum of losses over real targets, of outputs alone or of a whole pass (distillation).
         recipe: settings.
         seed: of order and dropout.
         validation: looked at as the recipe says; needed if it says so.
@@ -97,7 +97,7 @@ def train(
     torch.set_num_threads(recipe.threads or usable_cores())
     _set_dropout(encoder, recipe.dropout)
     encoder.freeze(recipe.frozen_layers)
-    run = Stepper(encoder, data, objective, recipe, seed)
+    run = Stepper(encoder, data, objective, recipe=recipe, seed=seed)
     run.compute_frozen(progress)
     begun = states.restore(encoder.model, run.optimiser, progress) if states else None
     if begun:

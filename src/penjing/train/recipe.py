@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from penjing.core.machine import describe_machine
 from penjing.core.nouns import Frozen
 from penjing.models.deltas.recipe import AdapterRecipe
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Warmth = Annotated[float, Field(gt=0, le=1000)]
+Weight = Annotated[float, Field(gt=0, le=1e6)]
+Term = Literal["kl", "mse", "cosine", "hidden", "attention", "minilm"]
+
+
+class DistillationRecipe(Frozen):
+    """What a student learns from its teacher: L = α·L_CE + (1 − α)·L_D, the mean over texts.
+
+    Attributes:
+        alpha: α, the share of the labels' own loss; or two numbers, from the first step to the last. A text without
+            a label has no L_CE.
+        temperature: T of ``kl``; or two numbers, from the first step to the last.
+        terms: L_D is the sum of these, each times its weight. Of the outputs: ``kl``, ``mse``, ``cosine``. Of the
+            layers, which wants one tokenizer: ``hidden`` (one width), ``attention`` (as many heads), ``minilm``.
+        layer_map: for each of the student's layers the teacher's layer it follows, counted from 1, 0 for none; None
+            spreads them evenly, last on last. ``minilm`` goes by the last one alone.
+        relation_heads: into how many parts ``minilm`` divides each width; None is the student's heads.
+    """
+
+    alpha: Share | tuple[Share, Share] = 0.5
+    temperature: Warmth | tuple[Warmth, Warmth] = 2.0
+    terms: dict[Term, Weight] = Field(default={"kl": 1.0}, min_length=1)
+    layer_map: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    relation_heads: int | None = Field(None, ge=1)
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether the teacher's layers are needed, not its outputs alone."""
+        return bool({"hidden", "attention", "minilm"} & set(self.terms))
 
 
 class TrainingRecipe(Frozen):

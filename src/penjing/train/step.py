@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from penjing.core.errors import DivergenceError, ResourceError
 from penjing.core.progress import Progress
 from penjing.models.decoder import PackedModel
-from penjing.models.packed import PackedTensors
+from penjing.models.packed import LayerTrace, PackedTensors
 from penjing.tokens import pack_flat
 from penjing.train.frozen import FrozenFeatures, autocast
 from penjing.train.optimiser import build_optimiser, rate_factor
 from penjing.train.plan import StepPlan
 from penjing.train.recipe import TrainingRecipe, resolve_precision
-from penjing.train.training_set import Objective, TrainingSet
+from penjing.train.training_set import Objective, Pass, PassObjective, Plain, TrainingSet
 
 _SMALLEST_PASS = 64  # tokens; where that does not fit, half of it will not either
 _NAMED = 5
@@ -35,7 +35,7 @@ class Stepper:
     Args:
         encoder: trained in place.
         data: the training split.
-        objective: sum of losses over real targets.
+        objective: sum of losses over real targets, of outputs alone or of a whole pass.
         recipe: settings.
         seed: of order and dropout.
 
@@ -45,21 +45,31 @@ class Stepper:
     """
 
     def __init__(
-        self, encoder: PackedModel, data: TrainingSet, objective: Objective, recipe: TrainingRecipe, seed: int
+        self,
+        encoder: PackedModel,
+        data: TrainingSet,
+        objective: Objective | PassObjective,
+        *,
+        recipe: TrainingRecipe,
+        seed: int,
     ) -> None:
-        self.encoder, self.data, self.objective, self.recipe, self.seed = encoder, data, objective, recipe, seed
+        self.encoder, self.data, self.recipe, self.seed = encoder, data, recipe, seed
+        self.objective = objective if isinstance(objective, PassObjective) else Plain(objective)
         examples = len(data.sequences) // data.together
         self.plan = StepPlan(examples, recipe.batch_size, epochs=recipe.epochs, seed=seed)
         self.optimiser = build_optimiser(encoder.model, recipe)
         self.precision = resolve_precision(recipe.precision)
         self.pass_tokens = recipe.pass_tokens
         self.left_out: list[int] = []
+        self._done = 0.0
         self.frozen: FrozenFeatures | None = None
         self._lengths = np.array([len(sequence) for sequence in data.sequences])
         self._trained = [weight for weight in encoder.model.parameters() if weight.requires_grad]
 
     def compute_frozen(self, progress: Progress) -> None:
-        """Run the frozen layers once, where it pays."""
+        """Run the frozen layers once, where it pays and nobody looks inside them."""
+        if self.objective.traces:
+            return
         self.frozen = FrozenFeatures.for_run(
             self.encoder, self.data.sequences, recipe=self.recipe, precision=self.precision, progress=progress
         )
@@ -75,7 +85,7 @@ class Stepper:
             DivergenceError: no number again and again, or never again: the weights themselves hold none.
             ResourceError: not even a small pass fits the memory.
         """
-        rows = self._rows(step)
+        rows, self._done = self._rows(step), step / self.plan.steps
         rate = self.recipe.learning_rate * rate_factor(
             step, steps=self.plan.steps, warmup_fraction=self.recipe.warmup_fraction
         )
@@ -94,8 +104,10 @@ class Stepper:
         """Mean loss over real targets, without dropout, in passes of the usual size."""
         passes = data.all_passes(batch_size=self.recipe.batch_size, pass_tokens=self.pass_tokens)
         self.encoder.model.eval()
+        done, self._done = self._done, 1.0
         with torch.no_grad():
             total = sum(float(self._loss(data, rows)) for rows in passes)
+        self._done = done
         self.encoder.model.train()
         return total / data.weight_of(np.arange(len(data.sequences)))
 
@@ -142,9 +154,12 @@ class Stepper:
     ) -> Tensor:
         """Sum of the losses of some sequences."""
         flat = PackedTensors.of(pack_flat([data.sequences[row] for row in rows], reads=self.encoder.head.reads))
+        trace: list[LayerTrace] = []
+        inside = {"trace": trace} if self.objective.traces else {}
         with autocast(self.precision):
-            outputs = self.encoder(flat, after=after)
-        return self.objective(outputs.float(), data.targets_of(rows), flat.lengths)
+            outputs = self.encoder(flat, after=after, **inside).float()
+        targets, weights, teacher = data.targets_of(rows), data.weights_of(rows), data.teacher_of(rows)
+        return self.objective.of_pass(Pass(flat, outputs, targets, weights, teacher, self._done, trace))
 
     def _leave_out(self, step: int, loss: float, norm: float, rate: float, progress: Progress) -> None:
         """Note a step that gave no number; refuse to go on where that is no exception any more."""

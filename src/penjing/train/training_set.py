@@ -4,18 +4,69 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from penjing.models.packed import LayerTrace, PackedTensors
 from penjing.tokens import Encoding
 
 # (outputs (cells read, outputs), targets of the same sequences, their lengths (sequences,)) → the *sum* of the
 # losses over real targets, scalar.
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A forward pass, for a loss that hangs on more than outputs and targets.
+
+    Attributes:
+        batch: what went in.
+        outputs: float32 (cells read, outputs).
+        targets: of the same sequences.
+        weights: (sequences,), real targets of each.
+        teacher: float32, in the form of ``outputs``; None where the set has none.
+        done: share of the run that is behind, 0 to 1; 1 in a look at held-out data, so that looks compare.
+        trace: what every layer computed, where the loss asks for it.
+    """
+
+    batch: PackedTensors
+    outputs: Tensor
+    targets: Tensor
+    weights: Tensor
+    teacher: Tensor | None
+    done: float
+    trace: Sequence[LayerTrace]
+
+
+@runtime_checkable
+class PassObjective(Protocol):
+    """A loss over a whole :class:`Pass`.
+
+    Attributes:
+        traces: whether it looks inside the layers.
+    """
+
+    traces: bool
+
+    def of_pass(self, given: Pass) -> Tensor:
+        """The *sum* of the losses over real targets, scalar."""
+
+
+class Plain:
+    """An :data:`Objective` as a :class:`PassObjective`."""
+
+    traces = False
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+
+    def of_pass(self, given: Pass) -> Tensor:
+        """See :class:`PassObjective`."""
+        return self._objective(given.outputs, given.targets, given.batch.lengths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +79,27 @@ class TrainingSet:
         weights: int64 (sequences,), how many real targets each has; None is one each.
         together: sequences that are drawn as one, 2 for pairs of texts. Then a step is one pass, for the loss
             of a pair may hang on all others of its step.
+        teacher: outputs of another model, float32, in the form of this one's: a row a sequence, or an array a
+            sequence with a row a token; None where nobody teaches.
     """
 
     sequences: Sequence[Encoding]
     targets: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
     weights: npt.NDArray[np.int64] | None = None
     together: int = 1
+    teacher: npt.NDArray[np.float32] | Sequence[npt.NDArray[np.float32]] | None = None
 
     def targets_of(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """Targets of some sequences, one after another."""
-        if isinstance(self.targets, np.ndarray):
-            return torch.from_numpy(self.targets[rows])
-        return torch.from_numpy(np.concatenate([self.targets[row] for row in rows]))
+        return _of_rows(self.targets, rows)
+
+    def teacher_of(self, rows: npt.NDArray[np.int64]) -> Tensor | None:
+        """The other model's outputs for some sequences, one after another."""
+        return None if self.teacher is None else _of_rows(self.teacher, rows)
+
+    def weights_of(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """Real targets of each of some sequences, float32."""
+        return torch.ones(len(rows)) if self.weights is None else torch.from_numpy(self.weights[rows]).float()
 
     def weight_of(self, rows: npt.NDArray[np.int64]) -> int:
         """Real targets of some sequences; 1 where there is none."""
@@ -61,6 +121,12 @@ class TrainingSet:
 
     def _lengths(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         return np.array([len(self.sequences[row]) for row in rows])
+
+
+def _of_rows(held: npt.NDArray[Any] | Sequence[npt.NDArray[Any]], rows: npt.NDArray[np.int64]) -> Tensor:
+    if isinstance(held, np.ndarray):
+        return torch.from_numpy(held[rows])
+    return torch.from_numpy(np.concatenate([held[row] for row in rows]))
 
 
 def split_to_passes(

@@ -16,6 +16,7 @@ import typer
 from penjing.app.cli import (
     conformance,
     delta,
+    distill,
     evaluate,
     export,
     finetune,
@@ -39,7 +40,20 @@ app = typer.Typer(
     help="Penjing 盆景: the whole life of a pretrained language model. "
     "Fine-tune, evaluate, quantise, export, serve; every step measured.",
 )
-for module in (quickstart, finetune, evaluate, quantize, export, delta, models, predict, knowledge, serve, conformance):
+for module in (
+    quickstart,
+    finetune,
+    evaluate,
+    quantize,
+    distill,
+    export,
+    delta,
+    models,
+    predict,
+    knowledge,
+    serve,
+    conformance,
+):
     module.add_to(app)
 
 
