@@ -1,7 +1,8 @@
 """From a bundle to a warm servable: verify, open, try.
 
 Promise: what this returns has answered every shape class once, with finite numbers of the right
-count, so that no caller pays for the first time and no broken export is ever AVAILABLE.
+count, and every recorded request (:mod:`penjing.serve.warmup`) besides, so that no caller pays for the
+first time and no broken export is ever AVAILABLE.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from penjing.engines import Engine, open_engine
 from penjing.serve.lane import Lane
 from penjing.serve.recipe import ServeRecipe
 from penjing.serve.versions import Servable
+from penjing.serve.warmup import recorded
 from penjing.store.bundle import Bundle
 from penjing.store.manifest import Manifest
 from penjing.tasks.answering import answerer
@@ -48,6 +50,7 @@ def load(bundle: Bundle, recipe: ServeRecipe, *, open_with: EngineOpener) -> Ser
     engine = open_with(bundle, recipe)
     try:
         warm_up(engine, manifest, reads=answering.reads, batch_tokens=recipe.batch_tokens)
+        run_recorded(engine, recorded(bundle, recipe, answering), manifest, reads=answering.reads)
     except BaseException:
         engine.close()
         raise
@@ -98,6 +101,17 @@ def warm_up(engine: Engine, manifest: Manifest, *, batch_tokens: int, reads: Rea
         batch = pack_sequences(sequences, pad_id=manifest.text.pad_id, reads=reads)
         for _ in range(engine.instances):
             _check(engine.run(batch), manifest, rows=len(batch.cells))
+
+
+def run_recorded(engine: Engine, sequences: list[Encoding], manifest: Manifest, *, reads: Reads) -> None:
+    """Answer what earlier callers asked, a request's sequence at a time, turn by turn on each instance.
+
+    Raises:
+        CorruptBundleError: as :func:`warm_up`.
+    """
+    for sequence in sequences:
+        batch = pack_sequences([sequence], pad_id=manifest.text.pad_id, reads=reads)
+        _check(engine.run(batch), manifest, rows=len(batch.cells))
 
 
 def _nonsense(length: int) -> Encoding:

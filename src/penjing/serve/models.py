@@ -20,42 +20,11 @@ from penjing.core.errors import ModelNotFoundError, NotFoundError, NotReadyError
 from penjing.serve.catalogue import Catalogue
 from penjing.serve.loading import EngineOpener, load, open_bundle_engine
 from penjing.serve.recipe import ServeRecipe
+from penjing.serve.shelf import Shelf
 from penjing.serve.versions import State, Version
 from penjing.serve.wishes import Wishes
 
 _LOG = logging.getLogger(__name__)
-
-
-class Shelf:
-    """The versions of one model. Replaced, never changed, by the loader; read by anyone."""
-
-    __slots__ = ("labels", "versions")
-
-    def __init__(self) -> None:
-        self.versions: dict[int, Version] = {}
-        self.labels: dict[str, int] = {}
-
-    def available(self) -> list[Version]:
-        """Newest first."""
-        return [
-            version for _, version in sorted(self.versions.items(), reverse=True) if version.state is State.AVAILABLE
-        ]
-
-    def named(self, model: str, ref: int | str) -> Version:
-        """The version of a number or label.
-
-        Raises:
-            ModelNotFoundError: there is none.
-        """
-        number = self.labels.get(ref) if isinstance(ref, str) else ref
-        version = self.versions.get(number) if number is not None else None
-        if version is None:
-            known: Iterable[object] = self.labels if isinstance(ref, str) else sorted(self.versions)
-            raise ModelNotFoundError(
-                f"model {model} has no {'label' if isinstance(ref, str) else 'version'} {ref}",
-                expected=f"one of: {', '.join(map(str, known)) or 'none yet'}",
-            )
-        return version
 
 
 class Models:
@@ -80,6 +49,8 @@ class Models:
         self._open_with = open_with
         self._shelves: dict[str, Shelf] = {}
         self._unseen: frozenset[str] = frozenset()
+        self._late: frozenset[str] = frozenset()
+        self._was_ready = False
         self._leaving: list[threading.Thread] = []
         self._stop = threading.Event()
         self._wake = threading.Event()
@@ -125,8 +96,12 @@ class Models:
             version.leave()
 
     def why_not_ready(self) -> dict[str, str]:
-        """Model → why it has no available version; empty when all is ready."""
-        reasons = {name: self._why_not(name) for name in self.names()}
+        """Model → why it is not ready, for all whom the server awaits; empty when it is ready.
+
+        A model is ready once each version that was wanted at first is loaded and warm, or has failed while another
+        is available. A model that appears while the server is ready is not awaited: it makes nobody else wait.
+        """
+        reasons = {name: self.why_not(name) for name in self.names() if name not in self._late}
         if not reasons:
             return {"": "no model has been found yet"}
         return {name: reason for name, reason in reasons.items() if reason}
@@ -169,13 +144,18 @@ class Models:
             _LOG.warning("the store cannot be read, serving goes on as it is: %s", error)
             return
         # Known, so that nobody is told "ready" before their turn.
-        self._unseen = frozenset(names) - self._shelves.keys()
+        unseen = frozenset(names) - self._shelves.keys()
+        if self._was_ready:
+            self._late |= unseen - frozenset(wishes.models or ())
+        self._unseen = unseen
         for name in names:
             try:
                 self._reconcile(name, wishes)
             except (PenjingError, OSError) as error:
                 _LOG.warning("model %s cannot be looked up, serving goes on as it is: %s", name, error)
             self._unseen -= {name}
+        self._late = frozenset(name for name in self._late if self.why_not(name))
+        self._was_ready = self._was_ready or not self.why_not_ready()
         for name in self._shelves.keys() - set(names) if wishes.is_complete else ():
             self._shelves[name].labels = {}
             self._retire(self._shelves[name].available())
@@ -190,6 +170,7 @@ class Models:
         self._shelves = self._shelves | {name: shelf}  # whole at once: other threads read it meanwhile
         for number in sorted(wanted, reverse=True):
             self._load(shelf.versions[number])
+        shelf.is_settled = True
         available = {version.number: version for version in shelf.available()}
         shelf.labels = _settled(shelf.labels, targets, available=available)
         kept = wanted | (set(shelf.labels.values()) if policy.labelled else set())
@@ -255,14 +236,19 @@ class Models:
                 if version.enter():
                     return version
         where = f"{model}/{ref}" if ref is not None else model
-        raise NotReadyError(f"{where} is not available: {self._why_not(model) or 'it was unloaded'}", do="Ask /readyz.")
+        raise NotReadyError(f"{where} is not available: {self.why_not(model) or 'it was unloaded'}", do="Ask /readyz.")
 
-    def _why_not(self, model: str) -> str:
+    def why_not(self, model: str) -> str:
+        """Why a model is not ready; empty if it is."""
         shelf = self._shelves.get(model)
         if shelf is None:
             return "no version of it has been found yet"
         if shelf.available():
-            return ""
+            coming = [
+                str(number) for number, one in shelf.versions.items() if one.state in (State.START, State.LOADING)
+            ]
+            waits = bool(coming) and not shelf.is_settled
+            return f"version {' and '.join(coming)} is still to be loaded" if waits else ""
         newest = shelf.versions[max(shelf.versions)]
         return str(newest.error) if newest.error else f"version {newest.number} is {newest.state.name}"
 

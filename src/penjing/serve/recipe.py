@@ -52,6 +52,9 @@ class ServeRecipe(Frozen):
         labels: model → label → version, on top of the store's aliases.
         poll_s: how often to look for new versions and labels; None is never.
         load_tries, load_retry_s: how often, and how long apart, a version that fails is tried.
+        warmup: model → file of recorded requests, answered before a version is available: JSON lines (``.jsonl``), or
+            TensorFlow Serving's records. Without, the version's own ``warmup.jsonl`` or
+            ``assets.extra/tf_serving_warmup_requests``.
         host, port: where to listen; port 0 takes a free one.
         grpc_port: where to listen for gRPC; None does not; 0 takes a free one.
         uds, grpc_uds: Unix sockets to listen on, instead of ``host`` and ``port`` and of ``grpc_port``. Who may
@@ -85,6 +88,7 @@ class ServeRecipe(Frozen):
     poll_s: float | None = Field(default=1.0, gt=0)
     load_tries: int = Field(default=5, ge=1)
     load_retry_s: float = Field(default=60.0, ge=0)
+    warmup: dict[str, Path] = Field(default_factory=dict)
     host: str = "127.0.0.1"
     port: int = Field(default=8501, ge=0, le=65535)
     grpc_port: int | None = Field(default=None, ge=0, le=65535)

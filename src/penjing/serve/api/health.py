@@ -1,6 +1,6 @@
 """Life signs: ``/healthz``, ``/readyz``, ``/readyz/<model>``, ``/metrics``.
 
-Promise: ready means that every model the server was told to serve has a version that is loaded and
+Promise: ready means that every model the server was told to serve, or found at first, has its versions loaded and
 warm, and that the server is not stopping. TensorFlow Serving's metrics path gives the same page.
 """
 
@@ -67,7 +67,7 @@ class Health:
         if model and model not in models.names():
             return json_reply(404, {"ready": False, "error": f"model {model} is unknown"})
         if model:
-            reasons = {name: why for name, why in reasons.items() if name == model}
+            reasons = {model: why} if (why := models.why_not(model)) else {}
         if self._plane.is_draining:
             reasons = {"": "the server is stopping"} | reasons
         shown = {name or "server": why for name, why in reasons.items()}

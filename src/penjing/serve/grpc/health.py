@@ -83,6 +83,5 @@ class Health:
         is_whole = name in self._whole
         if not is_whole and name not in models.names():
             return "SERVICE_UNKNOWN"
-        reasons = models.why_not_ready()
-        waits = bool(reasons) if is_whole else name in reasons
+        waits = models.why_not_ready() if is_whole else models.why_not(name)
         return "NOT_SERVING" if waits or self._plane.is_draining else "SERVING"

@@ -87,11 +87,10 @@ def _versions(models: Models) -> Iterator[dict[str, str]]:
 
 
 def _without_versions(models: Models) -> Iterator[dict[str, Any]]:
-    why = models.why_not_ready()
     for name in models.names():
         shelf = models.shelf(name)
         if shelf is None or not shelf.versions:
-            yield {"name": name, "state": _STATES[State.END], "reason": why.get(name, "")}
+            yield {"name": name, "state": _STATES[State.END], "reason": models.why_not(name)}
 
 
 def _reason(version: Version) -> str:

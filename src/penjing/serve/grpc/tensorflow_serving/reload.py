@@ -78,9 +78,8 @@ async def carry_out(wishes: Wishes, models: Models, *, deadline: float) -> None:
         if time.monotonic() >= deadline:
             raise DeadlineError("the models are still being loaded", do="Ask for their status later.")
         await asyncio.sleep(_LOOK_EVERY_S)
-    reasons = models.why_not_ready()
-    if missing := sorted(set(wishes.models or ()) & set(reasons)):
-        told = ", ".join(f"{name}: {reasons[name]}" for name in missing)
+    if missing := {name: why for name in sorted(wishes.models or ()) if (why := models.why_not(name))}:
+        told = ", ".join(f"{name}: {why}" for name, why in missing.items())
         raise NotReadyError(f"Some models did not become available: {{{told}}}")
     for name in wishes.models or ():
         _check_labels(name, wishes, models)
