@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from penjing.app.quantize import quantize
     from penjing.app.quickstart import quickstart
     from penjing.app.recipes import DistillCommand, FinetuneRecipe, QuantizeCommand
+    from penjing.app.saved_model import export_saved_model
     from penjing.knowledge import KnowledgeRecipe
     from penjing.serve import ServeRecipe, running_server
     from penjing.store import Store
@@ -42,6 +43,7 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "export_saved_model",
     "finetune",
     "list_versions",
     "open_knowledge",
@@ -63,6 +65,7 @@ _HOMES = {
     "distill": "penjing.app.distill",
     "evaluate": "penjing.app.evaluate",
     "export": "penjing.app.export",
+    "export_saved_model": "penjing.app.saved_model",
     "finetune": "penjing.app.finetune",
     "list_versions": "penjing.app.models",
     "open_knowledge": "penjing.app.knowledge",

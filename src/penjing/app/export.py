@@ -113,7 +113,7 @@ def export_checkpoint(source: str, target: Path, *, engine: ExportRecipe | None 
         raise UsageError(f"{target} exists", expected="a new directory", do="Choose another name or remove it.")
     checkpoint = find_checkpoint(source)
     task, longest = task_for(checkpoint), longest_of(checkpoint)
-    with tempfile.TemporaryDirectory(dir=_parent_of(target)) as scratch:
+    with tempfile.TemporaryDirectory(dir=parent_of(target)) as scratch:
         draft = Path(scratch) / "export"
         copy_ready(checkpoint, draft / "checkpoint", task, longest=longest)
         probes = probes_for(checkpoint, longest)
@@ -122,7 +122,8 @@ def export_checkpoint(source: str, target: Path, *, engine: ExportRecipe | None 
     return difference
 
 
-def _parent_of(target: Path) -> Path:
+def parent_of(target: Path) -> Path:
+    """The directory of what is to be written, made if it is not there."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from penjing.core.errors import ExportError
 
@@ -19,10 +20,22 @@ def run_worker(module: str, arguments: list[str]) -> None:
     Raises:
         ExportError: it failed, or took longer than ``TIMEOUT_S``; its last words are in the message.
     """
+    # -P keeps files in the user's directory from standing in for the libraries of the same name.
+    _run(module, [sys.executable, "-P", "-W", "ignore", "-m", module, *arguments])
+
+
+def run_file(python: Path, file: Path, arguments: list[str]) -> None:
+    """Run a file by another Python, which need not know Penjing, and wait.
+
+    Raises:
+        ExportError: as :func:`run_worker`.
+    """
+    _run(file.stem, [str(python), "-P", "-W", "ignore", str(file), *arguments])
+
+
+def _run(module: str, command: list[str]) -> None:
     # CI=true keeps openvino-telemetry, which quantisers load, from asking or sending anything.
     environment = {**os.environ, "CI": "true"}
-    # -P keeps files in the user's directory from standing in for the libraries of the same name.
-    command = [sys.executable, "-P", "-W", "ignore", "-m", module, *arguments]
     try:
         done = subprocess.run(command, env=environment, capture_output=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:

@@ -23,6 +23,7 @@ from penjing.serve.metrics import Metrics
 from penjing.serve.models import Models
 from penjing.serve.queue import Permit
 from penjing.serve.versions import Servable, Version
+from penjing.serve.watching import Watching
 from penjing.serve.work import Work
 from penjing.tasks.answering import Asked
 from penjing.tokens import Encoding, Reads
@@ -44,9 +45,13 @@ class DataPlane:
         models: what can be asked.
         metrics: where costs are counted.
         long_text: ``cut`` text over the model's limit, and count it, or ``refuse`` it.
+        watching: what is written down of each request; None is nothing.
     """
 
-    def __init__(self, models: Models, metrics: Metrics, *, long_text: LongText = "cut") -> None:
+    def __init__(
+        self, models: Models, metrics: Metrics, *, long_text: LongText = "cut", watching: Watching | None = None
+    ) -> None:
+        self.watching = None if watching is None or watching.is_idle else watching
         self.models = models
         self.metrics = metrics
         self.is_draining = False
@@ -135,6 +140,8 @@ class DataPlane:
         """Unload the models and end the threads."""
         self.models.close()
         self._side.shutdown(wait=False, cancel_futures=True)
+        if self.watching:
+            self.watching.close()
 
     async def _ask(
         self, version: Version, inputs: Inputs, *, deadline: float, long_text: LongText, reads: Reads | None

@@ -55,6 +55,8 @@ class ServeRecipe(Frozen):
         warmup: model → file of recorded requests, answered before a version is available: JSON lines (``.jsonl``), or
             TensorFlow Serving's records. Without, the version's own ``warmup.jsonl`` or
             ``assets.extra/tf_serving_warmup_requests``.
+        access_log: file for a line of JSON on each request, without payloads; ``-`` is standard error.
+        otlp_endpoint: where OpenTelemetry spans go, over HTTP: ``http://localhost:4318/v1/traces``.
         host, port: where to listen; port 0 takes a free one.
         grpc_port: where to listen for gRPC; None does not; 0 takes a free one.
         uds, grpc_uds: Unix sockets to listen on, instead of ``host`` and ``port`` and of ``grpc_port``. Who may
@@ -89,6 +91,8 @@ class ServeRecipe(Frozen):
     load_tries: int = Field(default=5, ge=1)
     load_retry_s: float = Field(default=60.0, ge=0)
     warmup: dict[str, Path] = Field(default_factory=dict)
+    access_log: Path | None = None
+    otlp_endpoint: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8501, ge=0, le=65535)
     grpc_port: int | None = Field(default=None, ge=0, le=65535)

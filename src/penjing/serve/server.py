@@ -30,6 +30,7 @@ from penjing.serve.recipe import ServeRecipe
 from penjing.serve.siblings import Share
 from penjing.serve.slow_clients import close_slow_clients
 from penjing.serve.tls import Certificates
+from penjing.serve.watching import Watching
 
 if TYPE_CHECKING:  # loaded only where a recipe asks for it
     from penjing.serve.grpc.listener import Listener
@@ -73,14 +74,16 @@ class Server:
         share: Share | None = None,
     ) -> None:
         self._recipe = recipe
-        self._certificates = Certificates.of(recipe)
+        self._certificates, watching = Certificates.of(recipe), Watching(recipe)
         self._share = share
         self._socket = (
             share.http if share else listen_unix(recipe.uds) if recipe.uds else listen(recipe.host, recipe.port)
         )
         self.port: int = 0 if recipe.uds else self._socket.getsockname()[1]
         self.url = url_of(recipe, self.port)
-        self.plane = DataPlane(Models(catalogue, recipe, open_with=open_with), Metrics(), long_text=recipe.long_text)
+        self.plane = DataPlane(
+            Models(catalogue, recipe, open_with=open_with), Metrics(), long_text=recipe.long_text, watching=watching
+        )
         self._site = _site_of(self.plane, recipe, share)
         self._http = uvicorn.Server(_uvicorn_config(self._site, recipe, self._certificates))
         self._runner = asyncio.Runner(loop_factory=new_event_loop)
@@ -220,6 +223,7 @@ def _site_of(plane: DataPlane, recipe: ServeRecipe, share: Share | None) -> Site
         max_body_bytes=recipe.max_body_bytes,
         request_timeout_ms=recipe.request_timeout_ms,
         cors=recipe.cors,
+        watching=plane.watching,
     )
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from penjing.app.cli.options import DEFAULT_STORE, JSON, RECIPE, SETS, STORE, print_json, version_facts
+
+if TYPE_CHECKING:
+    from penjing.core.nouns import Measurement
 
 _HELP = """Put a version, or any fine-tuned checkpoint, in the form of an engine, with proof that it answers the same.
 
@@ -15,6 +18,7 @@ _HELP = """Put a version, or any fine-tuned checkpoint, in the form of an engine
 penjing export newsgroups/1 --engine openvino      # a new version in the store
 penjing export ./my-checkpoint --to ./exported     # outside a store
 penjing export all-minilm-l6-v2 --name embedder    # a checkpoint as a version of its own
+penjing export ./my-checkpoint --to models/bert/1 --format savedmodel   # for TensorFlow and TensorFlow Serving
 ```
 
 With --name any checkpoint with a head becomes a version as it is; so does an encoder, which then gives
@@ -41,6 +45,12 @@ def _export(
         int | None, typer.Option(help="With --name: longer texts are cut (or windowed) to this many tokens.")
     ] = None,
     base: Annotated[str | None, typer.Option(help="Where the base lies, for a version that holds a delta.")] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="savedmodel: with --to, a TensorFlow SavedModel and nothing else.")
+    ] = None,
+    tensorflow_python: Annotated[
+        Path | None, typer.Option(help="With --format savedmodel: a Python that has TensorFlow; this one by default.")
+    ] = None,
     recipe: RECIPE = None,
     sets: SETS = None,
     store: STORE = DEFAULT_STORE,
@@ -48,6 +58,7 @@ def _export(
 ) -> None:
     from penjing.app.export import export, export_checkpoint
     from penjing.app.recipes import ExportRecipe
+    from penjing.app.saved_model import export_saved_model
     from penjing.app.terminal import TerminalProgress, show
     from penjing.core.errors import UsageError
     from penjing.core.recipe import resolve_recipe
@@ -57,12 +68,14 @@ def _export(
     if name is not None and to is not None:
         raise UsageError("both --name and --to were given", expected="one of them")
     told = resolve_recipe(ExportRecipe, recipe, sets or (), flags={"engine": engine})
+    if form is not None and (form != "savedmodel" or to is None or engine is not None):
+        raise UsageError(f"--format {form}", expected="savedmodel, with --to and without --engine")
     if to is not None:
-        difference = export_checkpoint(model, to, engine=told)
-        if as_json:
-            print_json({"path": str(to), "difference": difference.value})
+        if form is None:
+            difference = export_checkpoint(model, to, engine=told)
         else:
-            show(f"Wrote {to}; largest difference from Transformers: {difference.value:.1e} of the outputs' scale.")
+            difference = export_saved_model(model, to, tensorflow_python=tensorflow_python)
+        _tell(to, difference, as_json=as_json)
         return
     bundle = export(
         model,
@@ -78,3 +91,12 @@ def _export(
         print_json(version_facts(bundle))
         return
     show(f"Registered {bundle.reference}. Report: {bundle.path / 'report.html'}")
+
+
+def _tell(to: Path, difference: Measurement, *, as_json: bool) -> None:
+    from penjing.app.terminal import show
+
+    if as_json:
+        print_json({"path": str(to), "difference": difference.value})
+    else:
+        show(f"Wrote {to}; largest difference from Transformers: {difference.value:.1e} of the outputs' scale.")

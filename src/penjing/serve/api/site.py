@@ -19,6 +19,8 @@ from typing import Any, Protocol
 from penjing.core.errors import PenjingError
 from penjing.serve.api.http import Headers, Receive, Reply, Request, Send, send_reply
 from penjing.serve.api.routes import Description
+from penjing.serve.finished import Finished
+from penjing.serve.watching import TRACEPARENT, Watching, cost_of
 
 _LOG = logging.getLogger(__name__)
 NOT_FOUND = Reply(
@@ -26,6 +28,7 @@ NOT_FOUND = Reply(
     b"<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n</BODY></HTML>\n",
     b"text/html",
 )
+_FAULTS_FROM = 500
 _CLOSE: Headers = [(b"connection", b"close")]
 _CORS: Headers = [
     (b"access-control-allow-origin", b"*"),
@@ -73,6 +76,7 @@ class Site:
         mounts: asked in this order.
         max_body_bytes, request_timeout_ms: limits of every request.
         cors: let browsers on other sites call.
+        watching: what is written down of each request; None is nothing.
 
     Attributes:
         in_flight: requests taken up and not yet answered.
@@ -80,8 +84,15 @@ class Site:
     """
 
     def __init__(
-        self, mounts: Sequence[Mount], *, max_body_bytes: int, request_timeout_ms: float, cors: bool = False
+        self,
+        mounts: Sequence[Mount],
+        *,
+        max_body_bytes: int,
+        request_timeout_ms: float,
+        cors: bool = False,
+        watching: Watching | None = None,
     ) -> None:
+        self._watching = watching
         self._prefixed = tuple(mount for mount in mounts if mount.prefix)
         self._bare = tuple(mount.dialect for mount in mounts if mount.is_bare)
         self._max_body_bytes = max_body_bytes
@@ -99,7 +110,8 @@ class Site:
             request = Request(scope, receive, max_body_bytes=self._max_body_bytes, timeout_s=self._timeout_s)
             reply = await self._reply(request)
             closing = _CLOSE if self.is_draining or request.must_close else []
-            await send_reply(reply, send, extra=[*self._cors, *closing])
+            traced = _written_down(request, reply, self._watching) if self._watching else []
+            await send_reply(reply, send, extra=[*self._cors, *closing, *traced])
         finally:
             self.in_flight -= 1
 
@@ -121,3 +133,17 @@ class Site:
             if request.enter(mount.prefix):
                 return mount.dialect
         return next((dialect for dialect in self._bare if dialect.claims(request.path)), None)
+
+
+def _written_down(request: Request, reply: Reply, watching: Watching) -> Headers:
+    finished = Finished(
+        "http",
+        f"{request.method} {request.prefix}{request.path}",
+        str(reply.status),
+        reply.status >= _FAULTS_FROM,
+        request.began,
+        cost_of(reply.headers),
+        request.header(TRACEPARENT),
+    )
+    traceparent = watching.finished(finished)
+    return [(TRACEPARENT, traceparent.encode())] if traceparent else []

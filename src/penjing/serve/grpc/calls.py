@@ -21,10 +21,12 @@ import grpc
 from penjing.core.errors import DeadlineError, MalformedError, OverloadedError, PenjingError
 from penjing.serve.answers import Answers, Cost, Inputs
 from penjing.serve.api.documents import LONG_BODY_BYTES
+from penjing.serve.finished import Finished
 from penjing.serve.grpc.errors import pushback, shortened, status_of
 from penjing.serve.grpc.messages import class_of, read
 from penjing.serve.plane import DataPlane
 from penjing.serve.versions import Version
+from penjing.serve.watching import TRACEPARENT, cost_by_name
 
 _LOG = logging.getLogger(__name__)
 _ROOM_AFTER_S = 0.1
@@ -46,6 +48,8 @@ class Call:
         is_long: its message is so long that to read it would hold others up.
         model, api: what it is counted under; not counted while ``api`` is empty.
         cost: what the answer took; None before there is one.
+        name: the service's and the method's.
+        traceparent: the caller's, and once it is counted the call's own; empty without traces.
     """
 
     def __init__(self, plane: DataPlane, *, left_s: float | None, timeout_s: float) -> None:
@@ -55,6 +59,7 @@ class Call:
         self.is_long = False
         self.model = self.api = ""
         self.cost: Cost | None = None
+        self.name = self.traceparent = ""
         self._plane = plane
 
     def shorten(self, seconds: float) -> None:
@@ -73,7 +78,13 @@ class Call:
         return answers
 
     def count(self, status: str) -> None:
-        """Count the reply under the model's name, if there is such a model."""
+        """Count the reply under the model's name, if there is such a model, and write it down."""
+        if self._plane.watching:
+            is_fault = status in ("INTERNAL", "UNKNOWN", "UNAVAILABLE")
+            cost = cost_by_name(self.cost)
+            self.traceparent = self._plane.watching.finished(
+                Finished("grpc", self.name, status, is_fault, self.began, cost, self.traceparent)
+            )
         if self.api and self._plane.models.shelf(self.model) is not None:
             seconds = time.monotonic() - self.began
             self._plane.metrics.of(self.model).replied(status, api=self.api, seconds=seconds, entrypoint="GRPC")
@@ -122,6 +133,8 @@ class Calls:
 
         async def behaviour(_requests: Any, context: Any) -> bytes:
             call = Call(self._plane, left_s=context.time_remaining(), timeout_s=self._timeout_s)
+            call.name = f"{service.name}/{method.name}"
+            call.traceparent = _traceparent(context) if self._plane.watching else ""
             self.in_flight += 1
             self._answering += 1
             context.add_done_callback(self._sent)
@@ -163,10 +176,17 @@ async def _reply(call: Call, context: Any, *, kind: Any, answer: Answer) -> byte
     call.is_long = len(raw) > LONG_BODY_BYTES
     request = await call.off_loop(partial(read, kind, raw))
     response: bytes = (await answer(request, call)).SerializeToString()
-    if call.cost is not None:
-        context.set_trailing_metadata(tuple((name.decode(), text.decode()) for name, text in call.cost.headers()))
     call.count("OK")
+    trailing = [(name.decode(), text.decode()) for name, text in call.cost.headers()] if call.cost else []
+    if call.traceparent:
+        trailing.append((TRACEPARENT.decode(), call.traceparent))
+    context.set_trailing_metadata(tuple(trailing))
     return response
+
+
+def _traceparent(context: Any) -> str:
+    metadata = context.invocation_metadata() or ()
+    return next((str(value) for name, value in metadata if name == TRACEPARENT.decode()), "")
 
 
 async def _receive(call: Call, context: Any) -> bytes:
