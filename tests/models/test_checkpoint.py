@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from app.world import make_tokenizer, shared_world
 from penjing.core.errors import CheckpointError
-from penjing.models.checkpoint import copy_checkpoint, find_checkpoint, inspect_checkpoint
+from penjing.models.checkpoint import Checkpoint, copy_checkpoint, find_checkpoint, inspect_checkpoint
 
 
 class Bomb:
@@ -207,3 +208,23 @@ def test_shards_are_read_and_copied_with_their_index(checkpoint, tmp_path):
     assert parts.parameters == whole.parameters
     copy_checkpoint(parts, tmp_path / "copy")
     assert inspect_checkpoint(tmp_path / "copy").digest == parts.digest
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"problem_type": "several"}, "has problem_type 'several'; expected one of single_label_classification"),
+        ({"problem_type": ["regression"]}, "has problem_type"),
+        ({"problem_type": "regression"}, "gives several numbers a text"),
+        ({"problem_type": "regression", "id2label": {"0": "a", "1": "b"}}, "gives several numbers a text"),
+    ],
+)
+def test_a_problem_type_that_cannot_be_is_told(config, said):
+    with pytest.raises(CheckpointError, match=re.escape(said)):
+        _ = Checkpoint(Path("here"), "here", config, 0, "").problem
+
+
+def test_a_checkpoint_says_what_its_head_answers_with():
+    assert Checkpoint(Path("here"), "here", {}, 0, "").problem is None
+    config = {"problem_type": "regression", "id2label": {"0": "LABEL_0"}}
+    assert Checkpoint(Path("here"), "here", config, 0, "").problem == "regression"

@@ -11,7 +11,7 @@ from penjing.core.nouns import Frozen, Problem, Task
 from penjing.core.plain_yaml import write_yaml
 from penjing.data import DataRecipe
 from penjing.store.manifest import NAME_PATTERN
-from penjing.train.recipe import DistillationRecipe, TrainingRecipe
+from penjing.train.recipe import DistillationRecipe, FewShotRecipe, TrainingRecipe
 
 
 class TextRecipe(Frozen):
@@ -64,6 +64,8 @@ class FinetuneRecipe(Frozen):
         name: of the model in the store.
         task: what is learnt.
         model: a checkpoint directory, a packaged name such as ``all-minilm-l6-v2``, or a hub name.
+        few_shot: for few labels: the encoder learns from pairs of texts first (see the how-to on classifying);
+            None leaves that out.
         seed: of splits, head, order and dropout.
         checkpoint: what the version holds: ``whole`` weights, or the ``delta`` from ``model`` where that is
             smaller; ``auto`` is the delta where adapters were trained, else the whole.
@@ -83,6 +85,7 @@ class FinetuneRecipe(Frozen):
     data: DataRecipe
     text: TextRecipe = TextRecipe()
     training: TrainingRecipe = TrainingRecipe()
+    few_shot: FewShotRecipe | None = None
     checkpoint: Literal["auto", "whole", "delta"] = "auto"
     export: ExportRecipe = ExportRecipe()
     measure: MeasureRecipe | None = MeasureRecipe()
@@ -98,6 +101,14 @@ class FinetuneRecipe(Frozen):
             raise ValueError(f"class_weights and label_smoothing are of {named}, not of {what}")
         if self.task is not Task.TEXT_CLASSIFICATION and self.data.problem is not Problem.SINGLE_LABEL:
             raise ValueError(f"problem_type {self.data.problem} is of text-classification, not of {self.task.value}")
+        return self
+
+    @model_validator(mode="after")
+    def _few_labels_of_one_kind(self) -> Self:
+        if self.few_shot is not None and self.problem is not Problem.SINGLE_LABEL:
+            raise ValueError(f"few_shot is of {Problem.SINGLE_LABEL}, not of {self.problem or self.task}")
+        if self.few_shot is not None and self.training.delta is not None:
+            raise ValueError("few_shot trains the whole encoder, and training.delta leaves it; give one of them")
         return self
 
     @property

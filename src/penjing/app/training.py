@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from penjing.app.contrast import contrast
 from penjing.app.holding import delta_folder
 from penjing.app.prepared import Part, PreparedData
 from penjing.app.recipes import FinetuneRecipe
 from penjing.app.tasks import flow_of
-from penjing.core.nouns import Embedding, Problem
+from penjing.core.nouns import Embedding, Problem, Task
 from penjing.core.progress import Progress
 from penjing.models.checkpoint import Checkpoint, copy_tokenizer
 from penjing.models.decoder import PackedDecoder, packed_model
@@ -56,6 +57,7 @@ def train_checkpoint(
     torch.manual_seed(recipe.seed)  # the first weights of the new head
     model = load_model(checkpoint, recipe.task, data.outputs or None, problem=recipe.problem)
     told = recipe.training
+    contrast(model, data.train, recipe=recipe, progress=progress)
     adapters = Adapters(model, told.delta, frozen_layers=told.frozen_layers) if told.delta else None
     packed = packed_model(model, embedding)
     with _numbers_scaled(model, checkpoint, recipe=recipe, numbers=data.train.targets):
@@ -81,7 +83,7 @@ def _numbers_scaled(model: Any, checkpoint: Checkpoint, *, recipe: FinetuneRecip
         yield
         return
     scale = Scale.of(np.asarray(numbers))
-    if checkpoint.problem is Problem.REGRESSION:  # its head gives numbers already
+    if checkpoint.task is Task.TEXT_CLASSIFICATION and checkpoint.problem is Problem.REGRESSION:  # its head gives them
         rescale_outputs(model, factor=1 / scale.spread, shift=-scale.mean / scale.spread)
     yield
     rescale_outputs(model, factor=scale.spread, shift=scale.mean)

@@ -76,13 +76,15 @@ class Checkpoint:
         """What a head of text classification answers with; None if its config does not say: then it is one label.
 
         Raises:
-            CheckpointError: a word that Transformers does not know.
+            CheckpointError: a word that Transformers does not know, or several numbers at once.
         """
-        said = self.config.get("problem_type")
+        said, named = self.config.get("problem_type"), self.config.get("id2label")
         if said is not None and said not in tuple(Problem):
             raise CheckpointError(
                 f"{self.source} has problem_type {said!r:.80}", expected=f"one of {', '.join(Problem)}"
             )
+        if said == Problem.REGRESSION and (not isinstance(named, dict) or len(named) != 1):
+            raise CheckpointError(f"{self.source} gives several numbers a text", expected="a regression of one number")
         return None if said is None else Problem(said)
 
     @property

@@ -103,6 +103,20 @@ class TrainingRecipe(Frozen):
         return self
 
 
+class FewShotRecipe(Frozen):
+    """Training of the encoder on pairs of texts, before that of the head, for where there are few labels.
+
+    Attributes:
+        passes: how often each text is paired with another of its label.
+        batch_size: pairs an optimiser step; each is told apart from those of other labels in it.
+        learning_rate: AdamW's, at its peak.
+    """
+
+    passes: int = Field(10, ge=1, le=1000)
+    batch_size: int = Field(32, ge=2, le=65536)
+    learning_rate: float = Field(1e-4, gt=0, le=1)
+
+
 def resolve_precision(wanted: str) -> str:
     """What ``auto`` means on this processor."""
     if wanted != "auto":
