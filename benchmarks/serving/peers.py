@@ -24,6 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from penjing.app.origin import prepare_for
+from penjing.app.terminal import TerminalProgress
 from penjing.core.nouns import Measurement
 from penjing.store import Bundle, Store, parse_reference
 from result import SystemResult, finish
@@ -88,7 +89,7 @@ def main() -> None:
     store = Store(told.store)
     fp32, int8 = (store.bundle(*parse_reference(name)) for name in (told.fp32, told.int8))
     labels, limit = fp32.manifest.labels, fp32.manifest.text.max_tokens
-    examples = prepare_for(fp32).test.split.examples
+    examples = prepare_for(fp32, TerminalProgress()).test.split.examples
     rng = random.Random(0)
     chosen = rng.sample(range(len(examples)), told.texts)
     texts = [_of_mixed_length(examples[row].text, rng) for row in chosen]
@@ -209,6 +210,7 @@ def _write_padded_int8(checkpoint: Path, target: Path) -> None:
         AutoModelForSequenceClassification.from_pretrained(checkpoint).eval(),
         target.with_suffix(".fp32.onnx"),
     )
+    model.config.return_dict = False
     names = ["input_ids", "attention_mask"]
     example = {name: torch.ones((2, 8), dtype=torch.int64) for name in names}
     torch.onnx.export(
