@@ -51,6 +51,7 @@ ONLY_FOR_TYPES = {("tasks", "data")}  # so that the server, which decodes with t
 NEVER_SERVED = {"data", "models", "train", "export", "compress", "app"}
 WORKERS = {
     "penjing.export.worker",
+    "penjing.export.padded_worker",
     "penjing.export.weights_worker",
     "penjing.export.tensorflow_worker",
     "penjing.export.ctranslate2_worker",

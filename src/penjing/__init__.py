@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from penjing.app.finetune import finetune
     from penjing.app.knowledge import open_knowledge
     from penjing.app.models import list_versions
+    from penjing.app.other_forms import export_padded, export_saved_model
     from penjing.app.predict import predict
     from penjing.app.predict_file import predict_file
     from penjing.app.quantize import quantize
     from penjing.app.quickstart import quickstart
     from penjing.app.recipes import DistillCommand, FinetuneRecipe, QuantizeCommand
-    from penjing.app.saved_model import export_saved_model
     from penjing.knowledge import KnowledgeRecipe
     from penjing.serve import ServeRecipe, running_server
     from penjing.store import Store
@@ -43,6 +43,7 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "export_padded",
     "export_saved_model",
     "finetune",
     "list_versions",
@@ -65,7 +66,8 @@ _HOMES = {
     "distill": "penjing.app.distill",
     "evaluate": "penjing.app.evaluate",
     "export": "penjing.app.export",
-    "export_saved_model": "penjing.app.saved_model",
+    "export_padded": "penjing.app.other_forms",
+    "export_saved_model": "penjing.app.other_forms",
     "finetune": "penjing.app.finetune",
     "list_versions": "penjing.app.models",
     "open_knowledge": "penjing.app.knowledge",

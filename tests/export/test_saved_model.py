@@ -13,7 +13,7 @@ import pytest
 
 from export.making import tiny_checkpoint
 from models.tiny import VOCABULARY, tiny_model
-from penjing.app.saved_model import export_saved_model
+from penjing.app.other_forms import export_saved_model
 from penjing.core.errors import ExportError, ParityError, ResourceError, UsageError
 from penjing.core.nouns import Task
 from penjing.export import saved_model

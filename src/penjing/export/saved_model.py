@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from penjing.core.errors import ExportError, ParityError, ResourceError
+from penjing.core.errors import ExportError, ResourceError
 from penjing.core.nouns import Measurement
 from penjing.export.onnx_export import TOLERANCE
+from penjing.export.parity import share_of_scale
 from penjing.export.probes import write_probes
 from penjing.export.process import run_file, run_worker
 from penjing.tokens import Encoding
@@ -55,23 +56,9 @@ def write_saved_model(
         run_file(interpreter, _WORKER, ["build", str(weights), str(folder / "model")])
         run_file(interpreter, _WORKER, ["ask", str(folder / "model"), str(asked), str(answers)])
         with np.load(weights.with_suffix(".logits.npz")) as wanted, np.load(answers) as given:
-            difference = _difference(given["logits"], wanted["logits"])
+            difference = share_of_scale(given["logits"], wanted["logits"], whose="TensorFlow", tolerance=TOLERANCE)
         shutil.move(folder / "model", target)
     return Measurement(value=difference, n=len(plain))
-
-
-def _difference(given: np.ndarray, wanted: np.ndarray) -> float:
-    if given.shape != wanted.shape:
-        raise ParityError(f"TensorFlow gives outputs of shape {given.shape}", expected=f"{wanted.shape}")
-    scale = max(float(np.abs(wanted).max()), float(np.finfo(np.float32).tiny))
-    difference = float(np.abs(given - wanted).max()) / scale
-    if not difference <= TOLERANCE:
-        raise ParityError(
-            f"TensorFlow differs from Transformers by {difference:.2g} of the outputs' scale",
-            expected=f"at most {TOLERANCE:.0e}",
-            do="Do not serve this; report the checkpoint's family and settings.",
-        )
-    return difference
 
 
 def _check_tensorflow(python: Path) -> None:

@@ -12,6 +12,7 @@ from penjing.app.cli.options import DEFAULT_STORE, JSON, RECIPE, SETS, STORE, pr
 if TYPE_CHECKING:
     from penjing.core.nouns import Measurement
 
+_FORMS = ("savedmodel", "onnx", "openvino")
 _HELP = """Put a version, or any fine-tuned checkpoint, in the form of an engine, with proof that it answers the same.
 
 ```console
@@ -19,6 +20,7 @@ penjing export newsgroups/1 --engine openvino      # a new version in the store
 penjing export ./my-checkpoint --to ./exported     # outside a store
 penjing export all-minilm-l6-v2 --name embedder    # a checkpoint as a version of its own
 penjing export ./my-checkpoint --to models/bert/1 --format savedmodel   # for TensorFlow and TensorFlow Serving
+penjing export ./my-checkpoint --to plain --format onnx                 # padded batches in, for any other program
 ```
 
 With --name any checkpoint with a head becomes a version as it is; so does an encoder, which then gives
@@ -46,7 +48,7 @@ def _export(
     ] = None,
     base: Annotated[str | None, typer.Option(help="Where the base lies, for a version that holds a delta.")] = None,
     form: Annotated[
-        str | None, typer.Option("--format", help="savedmodel: with --to, a TensorFlow SavedModel and nothing else.")
+        str | None, typer.Option("--format", help="With --to, for other programs: savedmodel, onnx or openvino.")
     ] = None,
     tensorflow_python: Annotated[
         Path | None, typer.Option(help="With --format savedmodel: a Python that has TensorFlow; this one by default.")
@@ -58,7 +60,6 @@ def _export(
 ) -> None:
     from penjing.app.export import export, export_checkpoint
     from penjing.app.recipes import ExportRecipe
-    from penjing.app.saved_model import export_saved_model
     from penjing.app.terminal import TerminalProgress, show
     from penjing.core.errors import UsageError
     from penjing.core.recipe import resolve_recipe
@@ -68,13 +69,13 @@ def _export(
     if name is not None and to is not None:
         raise UsageError("both --name and --to were given", expected="one of them")
     told = resolve_recipe(ExportRecipe, recipe, sets or (), flags={"engine": engine})
-    if form is not None and (form != "savedmodel" or to is None or engine is not None):
-        raise UsageError(f"--format {form}", expected="savedmodel, with --to and without --engine")
+    if form is not None and (form not in _FORMS or to is None or engine is not None):
+        raise UsageError(f"--format {form}", expected=f"one of {', '.join(_FORMS)}, with --to and without --engine")
     if to is not None:
         if form is None:
             difference = export_checkpoint(model, to, engine=told)
         else:
-            difference = export_saved_model(model, to, tensorflow_python=tensorflow_python)
+            difference = _in_other_form(model, to, form=form, python=tensorflow_python)
         _tell(to, difference, as_json=as_json)
         return
     bundle = export(
@@ -91,6 +92,14 @@ def _export(
         print_json(version_facts(bundle))
         return
     show(f"Registered {bundle.reference}. Report: {bundle.path / 'report.html'}")
+
+
+def _in_other_form(model: str, to: Path, *, form: str, python: Path | None) -> Measurement:
+    from penjing.app.other_forms import export_padded, export_saved_model
+
+    if form == "savedmodel":
+        return export_saved_model(model, to, tensorflow_python=python)
+    return export_padded(model, to, form="onnx" if form == "onnx" else "openvino")
 
 
 def _tell(to: Path, difference: Measurement, *, as_json: bool) -> None:
