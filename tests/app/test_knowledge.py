@@ -10,33 +10,10 @@ import pytest
 import penjing
 from app.calling import penjing as command
 from app.calling import settings
-from app.world import make_checkpoint, make_tokenizer
 from penjing.core.errors import DataError, NotFoundError, UsageError
 from penjing.knowledge import Document
 
-WORDS = ["the rain fell on lisbon last night 球 队 去 年 赢 了 what where when who how long is warranty two years"] * 3
 SMALL = settings("chunks.max_tokens=16", "chunks.overlap=0")
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """A store with an embedding model and a reader."""
-    import torch
-    import transformers
-
-    from penjing.models.loading import quiet_transformers
-
-    folder = tmp_path_factory.mktemp("knowledge")
-    make_checkpoint(folder / "encoder", WORDS)
-    config = transformers.BertConfig.from_pretrained(folder / "encoder")
-    torch.manual_seed(1)
-    with quiet_transformers():
-        transformers.BertForQuestionAnswering(config).save_pretrained(folder / "reader")
-    make_tokenizer(WORDS).save_pretrained(folder / "reader")
-    for name in ("encoder", "reader"):
-        ran = command("export", folder / name, "--name", name, "--store", folder / "store")
-        assert ran.status == 0, ran.err
-    return folder / "store"
 
 
 @pytest.fixture
@@ -49,29 +26,31 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_life_of_a_base(store, files):
-    models = ["--embedder", "encoder", "--reader", "reader", "--store", store]
+def test_the_life_of_a_base(knowledge_store, files):
+    models = ["--embedder", "encoder", "--reader", "reader", "--store", knowledge_store]
     ran = command("knowledge", "add", "a.kb", "docs", "faq.csv", *models, *SMALL, "--json")
     assert ran.status == 0, ran.err
     assert (ran.json["added"], ran.json["documents"], ran.json["unchanged"]) == (3, 3, 0)
-    again = command("knowledge", "add", "a.kb", "docs", "--store", store)
+    again = command("knowledge", "add", "a.kb", "docs", "--store", knowledge_store)
     assert again.out == "a.kb: 0 added, 0 replaced, 2 unchanged, 0 left out; 3 documents in 3 passages\n"
     listed = command("knowledge", "list", "a.kb")
     assert all(name in listed.out for name in ("docs/rain.md", "docs/队.txt", "faq.csv#1", "Weather"))
-    ran = command("knowledge", "ask", "a.kb", "how long is the warranty", "--store", store, "--json")
+    ran = command("knowledge", "ask", "a.kb", "how long is the warranty", "--store", knowledge_store, "--json")
     assert ran.json["answer"] == "Two years."
     assert ran.json["cited"]["document"] == "faq.csv#1"
     assert (
         command("knowledge", "remove", "a.kb", "faq.csv#1").out == "a.kb: 1 removed\n"
     )  # random models find it like all
     told = settings("search.threshold=0")
-    ran = command("knowledge", "ask", "a.kb", "rain", "球队", "--store", store, *told, "--passages", 1)
+    ran = command("knowledge", "ask", "a.kb", "rain", "球队", "--store", knowledge_store, *told, "--passages", 1)
     lines = [re.sub(r"[01]\.\d\d", "~", line) for line in ran.out.splitlines()]
     assert len(lines) == 8
     assert lines[0] == "rain"
     assert "characters" in lines[2]
     assert lines[7].startswith("  1. docs/队.txt: 球队去年赢了。")
-    ran = command("knowledge", "ask", "a.kb", "--store", store, *settings("search.threshold=1"), stdin=b"who\n")
+    ran = command(
+        "knowledge", "ask", "a.kb", "--store", knowledge_store, *settings("search.threshold=1"), stdin=b"who\n"
+    )
     assert "not in the knowledge base" in ran.out
     assert command("knowledge", "remove", "a.kb", "docs/rain.md").out == "a.kb: 1 removed\n"
     left = command("knowledge", "list", "a.kb", "--json").json
@@ -85,8 +64,8 @@ def test_words_alone_need_no_model(files):
     assert ran.json["passages"][0]["text"] == "How long is the warranty?"
 
 
-def test_from_python(store, files):
-    with penjing.open_knowledge(Path("c.kb"), embedder="encoder", sets=SMALL[1::2], store=store) as opened:
+def test_from_python(knowledge_store, files):
+    with penjing.open_knowledge(Path("c.kb"), embedder="encoder", sets=SMALL[1::2], store=knowledge_store) as opened:
         opened.add([Path("docs"), Document("note", "The rain fell on porto.", source="a note")])
         assert [one.document for one in opened.documents()] == ["docs/rain.md", "docs/队.txt", "note"]
         assert opened.search("rain on porto", most=1)[0].passage.document == "note"
@@ -121,9 +100,9 @@ def test_what_is_wrong_is_told(files, arguments, status, said):
     assert not Path("none.kb").exists()
 
 
-def test_models_that_do_not_fit_are_refused(store, files):
+def test_models_that_do_not_fit_are_refused(knowledge_store, files):
     def opened(**told):
-        return penjing.open_knowledge(Path("f.kb"), store=store, **told)
+        return penjing.open_knowledge(Path("f.kb"), store=knowledge_store, **told)
 
     with pytest.raises(UsageError, match=r"the embedder reader/1 is for question-answering"):
         opened(embedder="reader")

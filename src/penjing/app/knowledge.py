@@ -21,7 +21,7 @@ from penjing.core.recipe import check_recipe, resolve_recipe
 from penjing.knowledge.adding import CALIBRATION, RECIPE, Added, add, refuse_other
 from penjing.knowledge.asking import KnowledgeAnswer, ask
 from penjing.knowledge.base import KnowledgeBase, Listed
-from penjing.knowledge.confidence import Calibration
+from penjing.knowledge.confidence import Calibration, calibrated_with
 from penjing.knowledge.documents import Document
 from penjing.knowledge.formats.registry import documents_in, files_in
 from penjing.knowledge.models import at_once
@@ -80,7 +80,8 @@ class Knowledge:
             InvalidRequestError: a question that is none.
         """
         self.base.must_exist()
-        figures = calibration_for(self.base, self.told, reader=self._models.reader_reference)
+        of = calibrated_with(self.told.embedder, self._models.reader_reference, self.told.reranker)
+        figures = Calibration.of_base(self.base.settings().get(CALIBRATION), of=of)
         return at_once(ask(self.base, question, models=self._models, told=self.told, calibration=figures))
 
     def search(self, question: str, *, most: int = 5) -> list[Found]:
@@ -165,18 +166,6 @@ def open_knowledge(
     if kept is not None and base.count()[0]:
         refuse_other(check_recipe(KnowledgeRecipe, kept, origin=str(path)), told)
     return Knowledge(base, told, store=store)
-
-
-def calibration_for(base: KnowledgeBase, told: KnowledgeRecipe, *, reader: str) -> Calibration | None:
-    """What confidences were fitted to, if it was these models."""
-    kept = base.settings().get(CALIBRATION)
-    figures = Calibration.read(kept) if kept else None
-    return figures if figures and figures.of == calibrated_with(told, reader=reader) else None
-
-
-def calibrated_with(told: KnowledgeRecipe, *, reader: str) -> str:
-    """The models that figures hold for."""
-    return f"{told.embedder or '-'} {reader or '-'} {told.reranker or '-'}"
 
 
 def _telling(progress: Progress) -> Callable[[Added], None]:

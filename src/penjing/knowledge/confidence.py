@@ -48,6 +48,12 @@ class Calibration:
         """As a base keeps it."""
         return cls(**{**kept, "weights": tuple(kept["weights"])})
 
+    @classmethod
+    def of_base(cls, kept: Mapping[str, Any] | None, *, of: str) -> Calibration | None:
+        """What a base keeps, if it holds for these models."""
+        figures = cls.read(kept) if kept else None
+        return figures if figures and figures.of == of else None
+
     def score(self, features: Sequence[float]) -> float:
         """Z of one possible answer."""
         return float(np.dot(self.weights, features))
@@ -65,6 +71,11 @@ class Calibration:
     def match(self, cosine: float) -> float:
         """Probability that a stored answer, whose question is so near, is right."""
         return _sigmoid(self.match_scale * cosine + self.match_offset)
+
+
+def calibrated_with(embedder: str | None, reader: str, reranker: str | None) -> str:
+    """The models that figures hold for, as :attr:`Calibration.of` has them."""
+    return f"{embedder or '-'} {reader or '-'} {reranker or '-'}"
 
 
 def leads(best: Sequence[float], others: Sequence[float | None]) -> Floats:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from penjing.core.errors import ServingError, UsageError
+from penjing.serve.api.mounts import MoreMounts
 from penjing.serve.catalogue import Catalogue
 from penjing.serve.loading import EngineOpener, open_bundle_engine
 from penjing.serve.recipe import ServeRecipe
@@ -30,6 +31,7 @@ def running_server(
     *,
     open_with: EngineOpener = open_bundle_engine,
     ready_within_s: float | None = 120.0,
+    also: MoreMounts | None = None,
 ) -> Iterator[Server]:
     """A server in threads of this process, stopped when the block ends.
 
@@ -38,6 +40,7 @@ def running_server(
         recipe: how to serve it.
         open_with: opens a bundle's engine; tests hand in their own.
         ready_within_s: wait so long for the models; None does not wait.
+        also: further dialects.
 
     Raises:
         ResourceError: the port cannot be had.
@@ -50,7 +53,7 @@ def running_server(
             expected="workers: 1",
             do="Call penjing.serve.serve, or use penjing.serve.Workers.",
         )
-    server = Server(catalogue, recipe, open_with=open_with)
+    server = Server(catalogue, recipe, open_with=open_with, also=also)
     server.start()
     try:
         if ready_within_s is not None:
@@ -66,6 +69,7 @@ def serve(
     *,
     open_with: EngineOpener = open_bundle_engine,
     on_start: Callable[[Server | Workers], None] | None = None,
+    also: MoreMounts | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; a second one cuts the wait short. To be called from the main thread.
 
@@ -74,6 +78,7 @@ def serve(
         recipe: how to serve it.
         open_with: opens a bundle's engine; tests hand in their own. For one worker only.
         on_start: called once the server answers, before the models are ready.
+        also: further dialects. For one worker only.
 
     Raises:
         ResourceError: the port cannot be had.
@@ -81,14 +86,13 @@ def serve(
     """
     told = threading.Event()
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        del frame
+    def stop(number: int, _: FrameType | None) -> None:
         _LOG.info("%s: finishing the requests in flight", signal.Signals(number).name)
         if told.is_set():
             server.hurry()
         told.set()
 
-    server = Server(catalogue, recipe, open_with=open_with) if recipe.workers == 1 else Workers(catalogue, recipe)
+    server = _made(catalogue, recipe, open_with=open_with, also=also)
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         server.start()
@@ -102,3 +106,12 @@ def serve(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _made(
+    catalogue: Catalogue, recipe: ServeRecipe, *, open_with: EngineOpener, also: MoreMounts | None
+) -> Server | Workers:
+    """One server in this process, or several workers, which open engines by themselves and know no further dialects."""
+    if recipe.workers == 1:
+        return Server(catalogue, recipe, open_with=open_with, also=also)
+    return Workers(catalogue, recipe)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import uvicorn
 
 from penjing.core.errors import NotReadyError
-from penjing.serve.api.mounts import all_mounts
+from penjing.serve.api.mounts import MoreMounts, all_mounts
 from penjing.serve.api.site import Site
 from penjing.serve.catalogue import Catalogue
 from penjing.serve.grpc_port import open_listener
@@ -53,6 +53,7 @@ class Server:
         catalogue: what there is to serve.
         recipe: how to serve it.
         open_with: opens a bundle's engine; tests hand in their own.
+        also: further dialects.
         share: what it has in common with other workers; it then takes connections only from :meth:`accept` on.
 
     Attributes:
@@ -72,6 +73,7 @@ class Server:
         *,
         open_with: EngineOpener = open_bundle_engine,
         share: Share | None = None,
+        also: MoreMounts | None = None,
     ) -> None:
         self._recipe = recipe
         self._certificates, watching = Certificates.of(recipe), Watching(recipe)
@@ -84,7 +86,7 @@ class Server:
         self.plane = DataPlane(
             Models(catalogue, recipe, open_with=open_with), Metrics(), long_text=recipe.long_text, watching=watching
         )
-        self._site = _site_of(self.plane, recipe, share)
+        self._site = _site_of(self.plane, recipe, share, also=also)
         self._http = uvicorn.Server(_uvicorn_config(self._site, recipe, self._certificates))
         self._runner = asyncio.Runner(loop_factory=new_event_loop)
         self._grpc: Listener | None = None
@@ -217,9 +219,9 @@ def _elsewhere(runner: asyncio.Runner, work: Coroutine[Any, Any, T]) -> T:
         return helper.submit(runner.run, work).result()
 
 
-def _site_of(plane: DataPlane, recipe: ServeRecipe, share: Share | None) -> Site:
+def _site_of(plane: DataPlane, recipe: ServeRecipe, share: Share | None, *, also: MoreMounts | None) -> Site:
     return Site(
-        all_mounts(plane, recipe, siblings=share.siblings if share else None),
+        all_mounts(plane, recipe, siblings=share.siblings if share else None, also=also),
         max_body_bytes=recipe.max_body_bytes,
         request_timeout_ms=recipe.request_timeout_ms,
         cors=recipe.cors,

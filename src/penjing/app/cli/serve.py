@@ -19,7 +19,8 @@ curl localhost:8501/v1/models/newsgroups:predict -d '{"instances": ["the shuttle
 The newest version of each model is served, and every version an alias leads to; new ones are picked up
 while it runs. gRPC has a port of its own, where one is given. /readyz answers 200 once all are loaded and
 warm; /metrics speaks Prometheus. SIGTERM finishes what was accepted. --tls-cert and
---tls-key encrypt both ports; a renewed certificate is taken up. --json prints the addresses, once it
+--tls-key encrypt both ports; a renewed certificate is taken up. --knowledge answers questions out of
+documents at /v1/knowledge. --json prints the addresses, once it
 listens, for a program to read.
 """
 
@@ -42,6 +43,13 @@ def _serve(
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Server processes on the same ports; 1 by default.")] = None,
     models: Annotated[list[str] | None, typer.Option("--model", help="Serve only this model. May be repeated.")] = None,
+    knowledge: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=FILE", help="Answer out of this knowledge base. May be repeated.")
+    ] = None,
+    knowledge_writable: Annotated[
+        bool,
+        typer.Option("--knowledge-writable", help="Let requests add documents to knowledge bases, and remove them."),
+    ] = False,
     recipe: RECIPE = None,
     sets: SETS = None,
     store: STORE = DEFAULT_STORE,
@@ -63,7 +71,11 @@ def _serve(
         "workers": workers,
         "models": models or None,
     }
-    told = resolve_recipe(ServeRecipe, recipe, sets or (), flags=flags)
+    told, also = resolve_recipe(ServeRecipe, recipe, sets or (), flags=flags), None
+    if knowledge:
+        from penjing.app.knowledge_serving import named_bases, with_knowledge
+
+        told, also = with_knowledge(told, named_bases(knowledge), store=store, is_writable=knowledge_writable)
 
     def announce(server: Server | Workers) -> None:
         also = f" and gRPC on {server.grpc_address}" if server.grpc_address else ""
@@ -71,4 +83,4 @@ def _serve(
         if as_json:
             print_json({"url": server.url, "grpc": server.grpc_address, "store": str(store)})
 
-    serve(StoreCatalogue(Store(store)), told, on_start=announce)
+    serve(StoreCatalogue(Store(store)), told, on_start=announce, also=also)

@@ -21,6 +21,8 @@ _PLACES: dict[str, Schema] = {
     "model": TEXT,
     "version": {"type": "integer", "minimum": 1},
     "label": TEXT,
+    "base": TEXT,
+    "document": TEXT,
 }
 _TIMEOUT = {
     "name": "x-penjing-timeout-ms",

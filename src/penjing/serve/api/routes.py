@@ -20,7 +20,8 @@ class Route:
 
     Attributes:
         method: in upper case.
-        path: without a strict prefix; ``{model}``, ``{version}`` and ``{label}`` stand for themselves.
+        path: without a strict prefix; ``{model}``, ``{version}``, ``{label}``, ``{base}`` and
+            ``{document}`` stand for themselves.
         summary: one line.
         answer: schema of the JSON behind status 200; None where there is no body.
         body: schema of the request's JSON; None where none is read.
@@ -32,7 +33,7 @@ class Route:
         where: ``bare`` and ``prefix`` leave out the other of the two places.
     """
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "DELETE"]
     path: str
     summary: str
     answer: Schema | None = None

@@ -32,7 +32,7 @@ _FAULTS_FROM = 500
 _CLOSE: Headers = [(b"connection", b"close")]
 _CORS: Headers = [
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-allow-methods", b"POST, GET"),
+    (b"access-control-allow-methods", b"POST, GET, DELETE"),
     (b"access-control-allow-headers", b"Content-Type, Inference-Header-Content-Length, X-Penjing-Timeout-Ms"),
     (b"access-control-expose-headers", b"*"),
 ]

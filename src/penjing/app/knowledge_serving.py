@@ -1,0 +1,72 @@
+"""Knowledge bases into a server: which models they need, and the dialect that answers for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from penjing.app.knowledge_models import pinned
+from penjing.core.errors import UsageError
+from penjing.core.recipe import check_recipe
+from penjing.knowledge.adding import RECIPE
+from penjing.knowledge.base import KnowledgeBase
+from penjing.knowledge.http import KnowledgeBases, Served
+from penjing.knowledge.recipe import KnowledgeRecipe
+from penjing.serve import ServeRecipe
+from penjing.serve.api.mounts import MoreMounts
+from penjing.serve.api.site import Mount
+from penjing.store import Store, parse_reference
+
+_BUSY_S = 5.0  # a request waits no longer for another writer
+
+
+def with_knowledge(
+    recipe: ServeRecipe, bases: Mapping[str, Path], *, store: Path, is_writable: bool = False
+) -> tuple[ServeRecipe, MoreMounts]:
+    """What to hand to a server that is to answer for knowledge bases: its recipe, and ``also``.
+
+    The embedding models' very versions get a label, so that they are served beside newer ones.
+
+    Args:
+        recipe: of the server.
+        bases: name → file.
+        store: where the server finds models.
+        is_writable: whether requests may add and remove documents.
+
+    Raises:
+        NotFoundError: no such base, or a model of it is not in the store.
+        UsageError: a model of another task, or several workers.
+    """
+    if recipe.workers > 1:
+        raise UsageError(
+            f"knowledge bases and {recipe.workers} workers", expected="workers: 1, which serves knowledge bases"
+        )
+    served, labels, models = {}, {name: dict(own) for name, own in recipe.labels.items()}, set(recipe.models or ())
+    for name, path in bases.items():
+        base = KnowledgeBase(path, busy_timeout_s=_BUSY_S)
+        base.must_exist()
+        told = pinned(check_recipe(KnowledgeRecipe, base.settings().get(RECIPE) or {}, origin=str(path)), Store(store))
+        models |= {parse_reference(one)[0] for one in (told.embedder, told.reader, told.reranker) if one}
+        if told.embedder:
+            model, version = parse_reference(told.embedder)
+            labels.setdefault(model, {})[f"knowledge-{name}"] = int(version or 0)
+        served[name] = Served(base, is_writable)
+    changed = {"labels": labels, "models": tuple(sorted(models)) if recipe.models is not None else None}
+    return recipe.model_copy(update=changed), lambda plane: [Mount(KnowledgeBases(plane, served))]
+
+
+def named_bases(said: list[str]) -> dict[str, Path]:
+    """``NAME=FILE`` of each.
+
+    Raises:
+        UsageError: another form, or a name twice.
+    """
+    found: dict[str, Path] = {}
+    for one in said:
+        name, _, path = one.partition("=")
+        if not name or not path or "/" in name:
+            raise UsageError(f"--knowledge {one!r}", expected="NAME=FILE, such as handbook=handbook.kb")
+        if name in found:
+            raise UsageError(f"--knowledge {name} was given twice", expected="each name once")
+        found[name] = Path(path)
+    return found
