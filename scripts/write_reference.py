@@ -20,6 +20,7 @@ import typer
 from pydantic import BaseModel
 
 from penjing.app import cli, recipes
+from penjing.app.pretrain_recipe import PretrainRecipe
 from penjing.app.quickstart import RECIPE as QUICKSTART
 from penjing.core import errors
 from penjing.data import DataRecipe, cache_dir
@@ -31,11 +32,10 @@ from penjing.serve.metrics import Metrics
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 BANNER = "<!-- Written by scripts/write_reference.py (make docs). Change the code, not this page. -->\n"
 
-# Every command that takes --recipe, and the model its recipe is checked against.
-RECIPES: dict[str, type[BaseModel]] = {
-    "quickstart": recipes.QuickstartRecipe, "finetune": recipes.FinetuneRecipe, "evaluate": DataRecipe,
+RECIPES: dict[str, type[BaseModel]] = {  # command that takes --recipe → what the recipe is checked against
+    "quickstart": recipes.QuickstartRecipe, "finetune": recipes.FinetuneRecipe, "pretrain": PretrainRecipe,
     "quantize": recipes.QuantizeCommand, "distill": recipes.DistillCommand, "export": recipes.ExportRecipe,
-    "models": recipes.ListRecipe, "predict": DataRecipe, "knowledge add": KnowledgeRecipe,
+    "models": recipes.ListRecipe, "evaluate": DataRecipe, "predict": DataRecipe, "knowledge add": KnowledgeRecipe,
     "knowledge ask": KnowledgeRecipe, "serve": ServeRecipe,
 }  # fmt: skip
 _TYPES = {str: "text", int: "whole number", float: "number", Path: "path", bool: ""}

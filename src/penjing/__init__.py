@@ -1,6 +1,6 @@
 """Penjing: one tool for the whole life of a pretrained language model.
 
-Each command of ``penjing --help`` is a function here: ``penjing.finetune``, ``penjing.evaluate``,
+Each command of ``penjing --help`` is a function here: ``penjing.pretrain``, ``penjing.finetune``, ``penjing.evaluate``,
 ``penjing.quantize``, ``penjing.distill``, ``penjing.export``, ``penjing.predict``, ``penjing.predict_file``,
 ``penjing.open_knowledge``, ``penjing.list_versions``, ``penjing.quickstart``, ``penjing.delta.extract`` and its like.
 They are loaded when first used, so importing Penjing is instant.
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from penjing.app.other_forms import export_padded, export_saved_model
     from penjing.app.predict import predict
     from penjing.app.predict_file import predict_file
+    from penjing.app.pretrain import pretrain
+    from penjing.app.pretrain_recipe import PretrainRecipe
     from penjing.app.quantize import quantize
     from penjing.app.quickstart import quickstart
     from penjing.app.recipes import DistillCommand, FinetuneRecipe, QuantizeCommand
@@ -36,6 +38,7 @@ __all__ = [
     "DistillCommand",
     "FinetuneRecipe",
     "KnowledgeRecipe",
+    "PretrainRecipe",
     "QuantizeCommand",
     "ServeRecipe",
     "Store",
@@ -50,6 +53,7 @@ __all__ = [
     "open_knowledge",
     "predict",
     "predict_file",
+    "pretrain",
     "quantize",
     "quickstart",
     "running_server",
@@ -60,6 +64,7 @@ _HOMES = {
     "DistillCommand": "penjing.app.recipes",
     "FinetuneRecipe": "penjing.app.recipes",
     "KnowledgeRecipe": "penjing.knowledge",
+    "PretrainRecipe": "penjing.app.pretrain_recipe",
     "QuantizeCommand": "penjing.app.recipes",
     "ServeRecipe": "penjing.serve",
     "Store": "penjing.store",
@@ -73,6 +78,7 @@ _HOMES = {
     "open_knowledge": "penjing.app.knowledge",
     "predict": "penjing.app.predict",
     "predict_file": "penjing.app.predict_file",
+    "pretrain": "penjing.app.pretrain",
     "quantize": "penjing.app.quantize",
     "quickstart": "penjing.app.quickstart",
     "running_server": "penjing.serve",

@@ -60,8 +60,9 @@ def test_recipes_are_accepted(block):
 @pytest.mark.parametrize("file", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda file: file.stem)
 def test_the_recipes_that_come_along_are_accepted_and_say_how_they_are_run(file):
     text = file.read_text(encoding="utf-8")
-    check_recipe(WRITER.RECIPES["finetune"], yaml.safe_load(text), origin=str(file))
-    assert text.startswith(f"# penjing finetune --recipe recipes/{file.name}\n")
+    command = text.split()[2]
+    check_recipe(WRITER.RECIPES[command], yaml.safe_load(text), origin=str(file))
+    assert text.startswith(f"# penjing {command} --recipe recipes/{file.name}\n")
 
 
 def test_every_yaml_block_of_the_how_tos_is_checked():

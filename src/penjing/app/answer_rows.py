@@ -9,6 +9,7 @@ from typing import Any
 
 from penjing.core.extras import require
 from penjing.tasks.answering import Answer
+from penjing.tasks.fill_mask import Filled
 from penjing.tasks.multi_label import LabelsPrediction
 from penjing.tasks.question_answering import Answered
 from penjing.tasks.regression import NumberPrediction
@@ -26,6 +27,8 @@ def row_of(answer: Answer, labels: Sequence[str] = ()) -> Row:
     """
     if isinstance(answer, list):
         return {"entities": [asdict(one) | {"score": round(one.score, 6)} for one in answer]}
+    if isinstance(answer, Filled):
+        return {"masks": [[asdict(one) | {"score": round(one.score, 6)} for one in own] for own in answer.masks]}
     if isinstance(answer, Answered):
         told = {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(answer).items()}
         return {name: value for name, value in told.items() if name != "others" or labels}
@@ -60,11 +63,12 @@ def arrow_schema(row: Row) -> Any:
     arrow = require("pyarrow", extra="data")
     text, whole, share = arrow.string(), arrow.int64(), arrow.float64()
     place = [("text", text), ("start", whole), ("end", whole), ("score", share)]
+    candidate = [("token", whole), ("token_str", text), ("score", share), ("sequence", text)]
     types = {
         "label": text, "score": share, "labels": arrow.list_(text), "scores": arrow.list_(share),
         "probabilities": arrow.map_(text, share),
         "entities": arrow.list_(arrow.struct([("label", text), *place])),
         "answer": text, "start": whole, "end": whole, "no_answer": share, "others": arrow.list_(arrow.struct(place)),
-        "embedding": arrow.list_(arrow.float32()),
+        "embedding": arrow.list_(arrow.float32()), "masks": arrow.list_(arrow.list_(arrow.struct(candidate))),
     }  # fmt: skip
     return arrow.schema([(name, types[name]) for name in row])

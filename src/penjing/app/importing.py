@@ -105,7 +105,7 @@ def longest_of(checkpoint: Checkpoint, wanted: int | None = None) -> int:
 
 
 def _outputs(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
-    if task in (Task.FEATURE_EXTRACTION, Task.QUESTION_ANSWERING, Task.TEXT_GENERATION):
+    if task in (Task.FEATURE_EXTRACTION, Task.FILL_MASK, Task.QUESTION_ANSWERING, Task.TEXT_GENERATION):
         return flow_of(task).outputs_for(())
     return _labels(checkpoint)
 

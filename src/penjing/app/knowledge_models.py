@@ -17,7 +17,8 @@ from penjing.engines import Engine
 from penjing.knowledge.models import rankings_of
 from penjing.knowledge.recipe import KnowledgeRecipe
 from penjing.store import Bundle, Store, parse_reference
-from penjing.tasks.answering import Answerer, Asked
+from penjing.tasks.answering import Answerer
+from penjing.tasks.asked import Asked
 from penjing.tasks.feature_extraction import shaped
 from penjing.tasks.question_answering import Ranking
 from penjing.tokens import Text

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from penjing.app.corpus import corpus_data
 from penjing.app.prepared import PreparedData
+from penjing.app.pretrain_recipe import PretrainRecipe
 from penjing.app.recipes import FinetuneRecipe
 from penjing.app.tasks import TextSettings, flow_of, prepare
 from penjing.core.errors import UsageError
@@ -34,6 +36,8 @@ def prepare_for(bundle: Bundle, progress: Progress, *, given: DataRecipe | None 
             raise UsageError(f"{bundle.reference} carries its own data", expected="no other")
         given = given.answering(bundle.manifest.problem_type)
         return prepare(given, flow, settings, seed=0, progress=progress, outputs=bundle.manifest.labels)
+    if "objective" in origin_of(bundle):
+        return corpus_data(check_recipe(PretrainRecipe, origin_of(bundle), origin=bundle.reference), flow, settings)
     recipe = origin_recipe(bundle)
     data = prepare(recipe.data, flow, settings, seed=recipe.seed, progress=progress, outputs=bundle.manifest.labels)
     recorded = bundle.manifest.data.get("test")

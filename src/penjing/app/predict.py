@@ -13,7 +13,8 @@ from penjing.core.errors import DataError
 from penjing.engines import Engine
 from penjing.engines.bulk import bulk_outputs, bulk_token_outputs
 from penjing.store import Bundle, Store, parse_reference
-from penjing.tasks.answering import Answer, Answerer, Asked, answerer
+from penjing.tasks.answering import Answer, Answerer, answerer
+from penjing.tasks.asked import Asked
 from penjing.tokens import Text
 
 _WINDOW = 1024
@@ -66,8 +67,8 @@ def _answers(texts: Iterator[Text], answering: Answerer, engine: Engine) -> Iter
 def outputs_of(engine: Engine, answering: Answerer, asked: Asked) -> np.ndarray:
     """Rows of all sequences, in their order."""
     rows: list[np.ndarray] = [np.zeros((0, 0), np.float32)] * len(asked.sequences)
-    if answering.reads == "tokens":
-        for index, outputs in bulk_token_outputs(engine, asked.sequences):
+    if answering.reads in ("tokens", "chosen"):
+        for index, outputs in bulk_token_outputs(engine, asked.sequences, reads=answering.reads):
             rows[index] = outputs
     else:
         for indices, outputs in bulk_outputs(engine, asked.sequences, reads=answering.reads):

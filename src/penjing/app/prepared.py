@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from penjing.data import Split, TaskData
 from penjing.store.manifest import DataRecord
-from penjing.tokens import Encoding
+from penjing.tokens import Encoding, Text
 from penjing.tokens.windows import Window
 
 
@@ -25,6 +25,7 @@ class Part:
         targets: a row a sequence, or an array a sequence with a row a token.
         weights: real targets of each sequence; None is one each.
         windows: the windows of each example; None where none is windowed.
+        trial: what a client would send of each example to try the model, where that is not what it holds.
         together: sequences of an example, one after another, where none is windowed: 2 for pairs of texts.
     """
 
@@ -34,6 +35,7 @@ class Part:
     weights: npt.NDArray[np.int64] | None = None
     windows: Sequence[Sequence[Window]] | None = None
     together: int = 1
+    trial: Sequence[Text] | None = None
 
     @property
     def tokens(self) -> int:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from penjing.app.judging import keep_predictions
 from penjing.app.prepared import Part
@@ -23,6 +26,8 @@ from penjing.models.tasks import WRITING_TASKS, reads_of
 from penjing.store import Bundle, EngineSpec, ManifestDraft, Staging
 from penjing.tokens import Encoding
 
+_READ = 4  # tokens that are compared of a probe that names none, where a head reads those that are named
+
 
 def export_fp32(directory: Path, recipe: ExportRecipe, *, probes: Sequence[Encoding]) -> tuple[EngineSpec, Measurement]:
     """Write ``directory/engine`` from ``directory/checkpoint`` and prove that it answers the same.
@@ -38,6 +43,7 @@ def export_fp32(directory: Path, recipe: ExportRecipe, *, probes: Sequence[Encod
     if recipe.engine == "ctranslate2":
         raise UsageError("engine ctranslate2", expected="a model that writes: it runs no other")
     engine: EngineName = "onnxruntime" if recipe.engine == "auto" else recipe.engine
+    probes = [one if one.chosen is not None else replace(one, chosen=np.arange(len(one))[:_READ]) for one in probes]
     engines = directory / "engine"
     onnx = engines / ENGINE_FILES["onnxruntime"]
     reference = export_onnx(directory / "checkpoint", onnx, probes)

@@ -133,9 +133,9 @@ _SHARES = {
     "precision": "precision", "recall": "recall", "macro_f1": "macro-F1",
     "sentence_accuracy": "sentence accuracy", "expected_calibration_error": "calibration error (ECE)",
     "recall_at_1": "recall at 1", "micro_f1": "micro-F1", "subset_accuracy": "subset accuracy",
-    "micro_precision": "micro-precision", "micro_recall": "micro-recall",
+    "micro_precision": "micro-precision", "micro_recall": "micro-recall", "masked_accuracy": "accuracy at masks",
 }  # fmt: skip
-_HEADLINES = ("accuracy", "f1", "micro_f1", "r2", "spearman", "mrr", "perplexity")
+_HEADLINES = ("accuracy", "f1", "micro_f1", "r2", "spearman", "mrr", "masked_accuracy", "perplexity")
 _NUMBERS = {
     "r2": "R²", "pearson": "Pearson's r", "spearman": "Spearman's ρ", "mae": "mean absolute error",
     "rmse": "root mean squared error", "mrr": "mean reciprocal rank", "perplexity": "perplexity",

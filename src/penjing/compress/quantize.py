@@ -112,7 +112,7 @@ def _fastest_that_agrees(
     onnx: Path, target: Path, calibration: Sequence[Encoding], *, reads: Reads, progress: Progress
 ) -> Quantised:
     reference, _ = _try("onnxruntime", onnx, calibration, reads=reads)
-    agree = mean_cosine if reads == "mean" else same_class
+    agree = mean_cosine if reads == "mean" else share_equal
     tried: list[tuple[float, EngineName, float]] = []
     with tempfile.TemporaryDirectory() as scratch:
         for engine in ENGINE_FILES:
@@ -138,9 +138,9 @@ def _fastest_that_agrees(
     )
 
 
-def same_class(outputs: np.ndarray, reference: np.ndarray) -> float:
-    """Share of rows whose most probable output is the same."""
-    return float(np.mean(outputs.argmax(axis=1) == reference.argmax(axis=1)))
+def share_equal(outputs: np.ndarray, reference: np.ndarray) -> float:
+    """Share of rows that are the same."""
+    return float(np.mean(outputs == reference))
 
 
 def mean_cosine(outputs: np.ndarray, reference: np.ndarray) -> float:
@@ -150,19 +150,19 @@ def mean_cosine(outputs: np.ndarray, reference: np.ndarray) -> float:
 
 
 def _try(engine: EngineName, file: Path, sequences: Sequence[Encoding], *, reads: Reads) -> tuple[np.ndarray, float]:
-    """Outputs of all that the head reads, and the seconds for them, after a warm-up pass."""
+    """The vectors, or else the most probable output, of all that the head reads, and the seconds after a warm-up."""
     opened = open_engine(engine, file, instances=usable_cores())
     found: list[np.ndarray] = [np.zeros((0, 0), np.float32)] * len(sequences)
     try:
         for _ in range(2):
             started = time.perf_counter()
-            if reads == "tokens":
-                for row, outputs in bulk_token_outputs(opened, sequences):
-                    found[row] = outputs
+            if reads in ("tokens", "chosen"):
+                for row, outputs in bulk_token_outputs(opened, sequences, reads=reads):
+                    found[row] = outputs.argmax(axis=1)
             else:
                 for rows, outputs in bulk_outputs(opened, sequences, reads=reads):
                     for row, one in zip(rows.tolist(), outputs[:, None], strict=True):
-                        found[row] = one
+                        found[row] = one if reads == "mean" else one.argmax(axis=1)
             seconds = time.perf_counter() - started
     finally:
         opened.close()

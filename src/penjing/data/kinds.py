@@ -17,7 +17,7 @@ from penjing.data.pairs import check_pairs, take_pair_rows
 from penjing.data.questions import check_questions, context_of, take_question_rows, unanswered_questions
 from penjing.data.recipe import DataRecipe
 from penjing.data.tagged import check_tagged, take_tagged_rows
-from penjing.data.text import Intake, take_text_rows, unlabelled_texts
+from penjing.data.text import Intake, take_plain_rows, take_text_rows, unlabelled_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,10 @@ def labels_in(examples: Iterable[Example]) -> tuple[str, ...]:
     return label_order(label for example in examples for label in example.labels)
 
 
+def _anything(examples: Sequence[TextExample], source: str) -> None:
+    del examples, source
+
+
 def _check_classes(examples: Sequence[TextExample], source: str) -> None:
     labels = {example.label for example in examples}
     if len(labels) < 2:
@@ -71,6 +75,7 @@ PROBLEMS: dict[Problem, Taking] = {
 }
 KINDS: dict[Task, Taking] = {
     Task.TOKEN_CLASSIFICATION: Taking(take_tagged_rows, check_tagged),
+    Task.FILL_MASK: Taking(take_plain_rows, _anything),
     Task.FEATURE_EXTRACTION: Taking(take_pair_rows, check_pairs),
     Task.TEXT_GENERATION: Taking(take_generation_rows, check_generation, prompts_to_continue),
     Task.QUESTION_ANSWERING: Taking(take_question_rows, check_questions, unanswered_questions, context_of),

@@ -97,6 +97,24 @@ def take_each(
     return intake
 
 
+def take_plain_rows(rows: Iterator[Row], source: str, recipe: DataRecipe) -> Intake[TextExample]:
+    """Texts alone, whatever else stands beside them. See :func:`take_text_rows`.
+
+    Raises:
+        DataError: no text, or blank ones where the recipe says that is an error.
+    """
+    intake: Intake[TextExample] = Intake()
+    for example in unlabelled_texts(rows, source, recipe.model_copy(update={"pair": None})):
+        if example.text.strip():
+            intake.examples.append(TextExample(example.text, None, example.origin))
+        else:
+            intake.blank.append(example.origin)
+    intake.refuse_blank(source, recipe)
+    if not intake.examples:
+        raise DataError(f"{source} has no text", expected="at least one row with some")
+    return intake
+
+
 def unlabelled_texts(rows: Iterator[Row], source: str, recipe: DataRecipe) -> Iterator[TextExample]:
     """Texts alone, one at a time, blank ones included, for prediction.
 

@@ -20,6 +20,7 @@ from penjing.evaluate.embeddings import COSINE, EmbeddingChange, EmbeddingResult
 from penjing.evaluate.entities import EntityChange, EntityComparison, EntityResult, EntityScore
 from penjing.evaluate.gate import Gate, GateRule, Reason, Verdict
 from penjing.evaluate.labels import LabelsChange, LabelsResult, LabelsScore, compare_labels
+from penjing.evaluate.masked import MaskedChange, MaskedResult, MaskedScorer
 from penjing.evaluate.numbers import NumbersChange, NumbersResult, compare_numbers, score_numbers
 from penjing.evaluate.paired import ClassChange, PairedComparison, PairedResult
 from penjing.evaluate.perplexity import PerplexityChange, PerplexityResult, perplexity_change, perplexity_of
@@ -53,6 +54,9 @@ __all__ = [
     "LabelsResult",
     "LabelsScore",
     "LearningCurve",
+    "MaskedChange",
+    "MaskedResult",
+    "MaskedScorer",
     "NumbersChange",
     "NumbersResult",
     "PairScorer",

@@ -17,6 +17,7 @@ from penjing.evaluate.embeddings import EmbeddingChange, EmbeddingResult
 from penjing.evaluate.entities import EntityChange, EntityResult
 from penjing.evaluate.gate import Verdict
 from penjing.evaluate.labels import LabelsChange, LabelsResult
+from penjing.evaluate.masked import MaskedChange, MaskedResult
 from penjing.evaluate.numbers import NumbersChange, NumbersResult
 from penjing.evaluate.paired import PairedResult
 from penjing.evaluate.perplexity import PerplexityChange, PerplexityResult
@@ -29,9 +30,19 @@ Quality = (
     | EntityResult
     | AnswerResult
     | EmbeddingResult
+    | MaskedResult
     | PerplexityResult
 )
-Change = PairedResult | LabelsChange | NumbersChange | EntityChange | AnswerChange | EmbeddingChange | PerplexityChange
+Change = (
+    PairedResult
+    | LabelsChange
+    | NumbersChange
+    | EntityChange
+    | AnswerChange
+    | EmbeddingChange
+    | MaskedChange
+    | PerplexityChange
+)
 
 
 class Headline(Frozen):

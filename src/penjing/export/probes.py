@@ -23,12 +23,14 @@ def random_probes(*, vocabulary: int, max_tokens: int, count: int = 12, seed: in
 
 
 def write_probes(path: Path, sequences: Sequence[Encoding]) -> None:
-    """Write ids and type ids."""
+    """Write ids, type ids and the tokens chosen to be read."""
     arrays = {}
     for index, sequence in enumerate(sequences):
         arrays[f"ids{index}"] = sequence.ids
         if sequence.type_ids is not None:
             arrays[f"types{index}"] = sequence.type_ids
+        if sequence.chosen is not None:
+            arrays[f"chosen{index}"] = sequence.chosen
     np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
@@ -37,6 +39,6 @@ def read_probes(path: Path) -> list[Encoding]:
     with np.load(path, allow_pickle=False) as arrays:
         count = sum(name.startswith("ids") for name in arrays.files)
         return [
-            Encoding(arrays[f"ids{index}"], arrays[f"types{index}"] if f"types{index}" in arrays.files else None)
+            Encoding(arrays[f"ids{index}"], arrays.get(f"types{index}"), chosen=arrays.get(f"chosen{index}"))
             for index in range(count)
         ]

@@ -20,6 +20,7 @@ from penjing.export.probes import read_probes
 from penjing.models.checkpoint import inspect_checkpoint
 from penjing.models.loading import load_model
 from penjing.models.packed import PackedEncoder, RowForward, padded_outputs
+from penjing.tokens.packing import places_read
 
 # Newest operator set that the exporter, both engines and their quantisers share.
 _OPSET = 18
@@ -30,13 +31,14 @@ def export(checkpoint: Path, target: Path, probes: Path) -> None:
     found = inspect_checkpoint(checkpoint)
     embedding = found.embedding if found.task is Task.FEATURE_EXTRACTION else None
     model = load_model(found)
-    sequences = read_probes(probes)
+    encoder = PackedEncoder(model, embedding)
     with torch.no_grad():
-        reference = torch.cat(
-            [padded_outputs(model, [one], pad_id=found.pad_id, embedding=embedding) for one in sequences]
-        )
-    np.savez(target.with_suffix(".npz"), logits=reference.numpy())
-    _write_onnx(RowForward(PackedEncoder(model, embedding)).eval(), target)
+        rows = [
+            padded_outputs(model, [one], pad_id=found.pad_id, embedding=embedding)[places_read(one, encoder.head.reads)]
+            for one in read_probes(probes)
+        ]
+    np.savez(target.with_suffix(".npz"), logits=torch.cat(rows).numpy())
+    _write_onnx(RowForward(encoder).eval(), target)
 
 
 def _write_onnx(forward: RowForward, target: Path) -> None:

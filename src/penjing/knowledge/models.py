@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from penjing.tasks.answering import Asked
+from penjing.tasks.asked import Asked
 from penjing.tasks.question_answering import MAX_ANSWER_TOKENS, Decoding, Ranking, ranked
 
 Floats = npt.NDArray[np.float32]

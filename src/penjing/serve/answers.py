@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.core.nouns import Problem
-from penjing.tasks.answering import Asked
+from penjing.tasks.asked import Asked
 from penjing.tokens import Encoding
 from penjing.tokens.encode import Text
 

@@ -15,6 +15,7 @@ from penjing.serve.answers import Answers, Floats
 from penjing.serve.versions import Servable
 from penjing.tasks import multi_label
 from penjing.tasks.feature_extraction import shaped
+from penjing.tasks.fill_mask import Filled
 from penjing.tasks.question_answering import Answered
 from penjing.tasks.text_classification import TEMPERATURE, decode
 from penjing.tasks.token_classification import Entity
@@ -122,3 +123,16 @@ def spans(answers: Answers, servable: Servable) -> list[dict[str, Any]]:
         }
         for one in decoded
     ]
+
+
+def fillings(answers: Answers, servable: Servable) -> list[list[list[dict[str, Any]]]]:
+    """What may stand at each mask of each text, as plain data: ``token``, ``token_str``, ``score``, ``sequence``.
+
+    Args:
+        answers: to texts.
+        servable: of a fill-mask model.
+    """
+    if answers.asked is None:
+        return []
+    decoded = cast("list[Filled]", servable.answering.decode(answers.asked, answers.outputs))
+    return [[[asdict(one) | {"score": round(one.score, 6)} for one in own] for own in text.masks] for text in decoded]

@@ -115,7 +115,7 @@ def run_recorded(engine: Engine, sequences: list[Encoding], manifest: Manifest, 
 
 
 def _nonsense(length: int) -> Encoding:
-    return Encoding(np.zeros(length, np.int64))
+    return Encoding(np.zeros(length, np.int64), chosen=np.zeros(1, np.int64))
 
 
 def _check(outputs: np.ndarray, manifest: Manifest, *, rows: int) -> None:

@@ -25,7 +25,7 @@ from penjing.serve.queue import Permit
 from penjing.serve.versions import Servable, Version
 from penjing.serve.watching import Watching
 from penjing.serve.work import Work
-from penjing.tasks.answering import Asked
+from penjing.tasks.asked import Asked
 from penjing.tokens import Encoding, Reads
 from penjing.tokens.encode import Spelling, Text
 

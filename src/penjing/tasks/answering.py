@@ -7,7 +7,6 @@ An answerer knows its task; what calls it knows sequences and rows of outputs on
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, final
 
@@ -24,33 +23,21 @@ from penjing.tasks import (
     text_classification,
     token_classification,
 )
+from penjing.tasks.asked import Asked
 from penjing.tasks.feature_extraction import Vector
+from penjing.tasks.fill_mask import Filled, MaskAnswerer
 from penjing.tasks.multi_label import LabelsPrediction
 from penjing.tasks.question_answering import Answered, Decoding
 from penjing.tasks.regression import NumberPrediction
 from penjing.tasks.text_classification import TEMPERATURE, Prediction
 from penjing.tasks.token_classification import Aggregation, Entity
-from penjing.tokens import Encoding, Reads, Text, TextEncoder
+from penjing.tokens import Reads, Text, TextEncoder
 from penjing.tokens.encode import Spelling
+from penjing.tokens.masking import read_vocabulary
 from penjing.tokens.windows import Window, WindowEncoder
 
-Answer = Prediction | LabelsPrediction | NumberPrediction | list[Entity] | Answered | Vector
+Answer = Prediction | LabelsPrediction | NumberPrediction | list[Entity] | Answered | Vector | Filled
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Texts made ready for a model.
-
-    Attributes:
-        texts: as they came.
-        sequences: their token ids; a long text may have several.
-        windows: of each text; None where each is one sequence.
-    """
-
-    texts: Sequence[Text]
-    sequences: list[Encoding]
-    windows: list[list[Window]] | None = None
 
 
 class Answerer(Protocol):
@@ -120,6 +107,8 @@ def answerer(
         return SpanAnswerer(windows, Decoding.of(decoding))
     if task is Task.FEATURE_EXTRACTION and embedding is not None:
         return VectorAnswerer(TextEncoder(tokenizer, max_tokens=max_tokens), embedding)
+    if task is Task.FILL_MASK:
+        return MaskAnswerer(TextEncoder(tokenizer, max_tokens=max_tokens), read_vocabulary(tokenizer))
     raise UsageError(f"task {task.value}", expected="one that has answers to texts")
 
 

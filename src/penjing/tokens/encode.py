@@ -129,6 +129,10 @@ class TextEncoder:
             return list(self._tokenizer.encode_batch_fast(list(texts)))
         return [self._tokenizer.encode(*([text] if isinstance(text, str) else text)) for text in texts]
 
+    def written(self, token: int) -> str:
+        """A token as it reads in a text."""
+        return str(self._tokenizer.decode([token], skip_special_tokens=False))
+
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """The tokens behind ids, for people to read."""
         return [self._tokenizer.id_to_token(int(one)) or f"<{one}>" for one in ids]

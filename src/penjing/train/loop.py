@@ -164,7 +164,7 @@ class _Course:
         run, model = self._run, self._run.encoder.model
         model.train()
         seen = run.tokens_until(self._step)
-        with self._progress.stage("Fine-tuning", total=run.tokens_until(run.plan.steps) - seen) as stage:
+        with self._progress.stage("Training", total=run.tokens_until(run.plan.steps) - seen) as stage:
             clock = _Speed()
             for step in range(self._step, run.plan.steps):
                 record = run.step(step, self._progress)

@@ -63,12 +63,13 @@ class Stepper:
         self.left_out: list[int] = []
         self._done = 0.0
         self.frozen: FrozenFeatures | None = None
-        self._lengths = np.array([len(sequence) for sequence in data.sequences])
+        self._epoch = 0
+        self._lengths = data.lengths_of(np.arange(len(data.sequences)))
         self._trained = [weight for weight in encoder.model.parameters() if weight.requires_grad]
 
     def compute_frozen(self, progress: Progress) -> None:
-        """Run the frozen layers once, where it pays and nobody looks inside them."""
-        if self.objective.traces:
+        """Run the frozen layers once, where it pays, nobody looks inside them, and their input stays the same."""
+        if self.objective.traces or self.data.redrawn is not None:
             return
         self.frozen = FrozenFeatures.for_run(
             self.encoder, self.data.sequences, recipe=self.recipe, precision=self.precision, progress=progress
@@ -85,6 +86,7 @@ class Stepper:
             DivergenceError: no number again and again, or never again: the weights themselves hold none.
             ResourceError: not even a small pass fits the memory.
         """
+        self._draw(step)
         rows, self._done = self._rows(step), step / self.plan.steps
         rate = self.recipe.learning_rate * rate_factor(
             step, steps=self.plan.steps, warmup_fraction=self.recipe.warmup_fraction
@@ -99,6 +101,12 @@ class Stepper:
             return record
         self.optimiser.step()
         return record | {"loss": loss, "gradient_norm": norm}
+
+    def _draw(self, step: int) -> None:
+        """Take what there is in the step's epoch."""
+        epoch = step // self.plan.steps_per_epoch
+        if epoch != self._epoch:
+            self.data, self._epoch = self.data.in_epoch(epoch), epoch
 
     def mean_loss(self, data: TrainingSet) -> float:
         """Mean loss over real targets, without dropout, in passes of the usual size."""

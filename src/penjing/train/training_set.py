@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -76,18 +76,27 @@ class TrainingSet:
     Attributes:
         sequences: tokenised texts.
         targets: an array with a row a sequence, or a list of arrays with a row a token.
-        weights: int64 (sequences,), how many real targets each has; None is one each.
+        weights: int64 (sequences,), how many real targets each has; None is one each, ``targets`` as many as its
+            targets have rows.
         together: sequences that are drawn as one, 2 for pairs of texts. Then a step is one pass, for the loss
             of a pair may hang on all others of its step.
         teacher: outputs of another model, float32, in the form of this one's: a row a sequence, or an array a
             sequence with a row a token; None where nobody teaches.
+        lengths: int64 (sequences,), tokens of each, where they are known without looking.
+        redrawn: epoch → what there is in it, where that is not the same in every one.
     """
 
     sequences: Sequence[Encoding]
     targets: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
-    weights: npt.NDArray[np.int64] | None = None
+    weights: npt.NDArray[np.int64] | Literal["targets"] | None = None
     together: int = 1
     teacher: npt.NDArray[np.float32] | Sequence[npt.NDArray[np.float32]] | None = None
+    lengths: npt.NDArray[np.int64] | None = None
+    redrawn: Callable[[int], TrainingSet] | None = None
+
+    def in_epoch(self, epoch: int) -> TrainingSet:
+        """What there is in an epoch, counted from 0."""
+        return self.redrawn(epoch) if self.redrawn else self
 
     def targets_of(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """Targets of some sequences, one after another."""
@@ -99,17 +108,23 @@ class TrainingSet:
 
     def weights_of(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """Real targets of each of some sequences, float32."""
+        if isinstance(self.weights, str):
+            return torch.tensor([len(self.targets[row]) for row in rows], dtype=torch.float32)
         return torch.ones(len(rows)) if self.weights is None else torch.from_numpy(self.weights[rows]).float()
 
     def weight_of(self, rows: npt.NDArray[np.int64]) -> int:
         """Real targets of some sequences; 1 where there is none."""
-        return len(rows) if self.weights is None else max(1, int(self.weights[rows].sum()))
+        if self.weights is None:
+            return len(rows)
+        if isinstance(self.weights, str):
+            return max(1, sum(len(self.targets[row]) for row in rows))
+        return max(1, int(self.weights[rows].sum()))
 
     def passes(self, rows: npt.NDArray[np.int64], pass_tokens: int) -> Iterator[npt.NDArray[np.int64]]:
         """The rows of a step, a pass at a time."""
         if self.together > 1:
             return iter([rows])
-        return split_to_passes(rows, self._lengths(rows), pass_tokens)
+        return split_to_passes(rows, self.lengths_of(rows), pass_tokens)
 
     def all_passes(self, *, batch_size: int, pass_tokens: int) -> Iterator[npt.NDArray[np.int64]]:
         """Every row once: by length, or, where rows belong together, as many at a time as in a step."""
@@ -117,9 +132,12 @@ class TrainingSet:
         if self.together > 1:
             size = batch_size * self.together
             return iter(np.split(rows, range(size, len(rows), size)))
-        return self.passes(np.argsort(self._lengths(rows), kind="stable"), pass_tokens)
+        return self.passes(np.argsort(self.lengths_of(rows), kind="stable"), pass_tokens)
 
-    def _lengths(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def lengths_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """int64 (rows,), tokens of some sequences."""
+        if self.lengths is not None:
+            return self.lengths[rows]
         return np.array([len(self.sequences[row]) for row in rows])
 
 

@@ -23,6 +23,7 @@ from penjing.app.cli import (
     knowledge,
     models,
     predict,
+    pretrain,
     quantize,
     quickstart,
     serve,
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 for module in (
     quickstart,
+    pretrain,
     finetune,
     evaluate,
     quantize,

@@ -34,6 +34,7 @@ halfway and called again, goes on where it was. A recipe here is the data sectio
 recipe (column names, encoding, delimiter …).
 """
 _SHOWN_CHARACTERS = 60
+_SHOWN_CANDIDATES = 3
 _SHOWN_NUMBERS = 4
 
 
@@ -108,6 +109,7 @@ def _show(answer: Callable[[Iterable[Text]], Iterator[Answer]], source: Iterator
 
 
 def _said(answer: Answer) -> str:
+    from penjing.tasks.fill_mask import Filled
     from penjing.tasks.multi_label import LabelsPrediction
     from penjing.tasks.question_answering import Answered
     from penjing.tasks.regression import NumberPrediction
@@ -123,6 +125,9 @@ def _said(answer: Answer) -> str:
         return f"{answer.score:.4g}"
     if isinstance(answer, list):
         return ", ".join(f"{one.label}: {one.text}" for one in answer) or "-"
+    if isinstance(answer, Filled):
+        best = (own[:_SHOWN_CANDIDATES] for own in answer.masks)
+        return " | ".join(", ".join(f"{one.token_str.strip()} {one.score:.2f}" for one in own) for own in best)
     if isinstance(answer, Answered):
         return f"{' '.join(answer.answer.split()) or '-'}  {answer.score:.2f}"
     return f"[{' '.join(f'{number:+.3f}' for number in answer[:_SHOWN_NUMBERS])} … {len(answer)} numbers]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from penjing.app.tasks.base import TaskFlow
 from penjing.app.tasks.feature_extraction import FeatureExtractionFlow
+from penjing.app.tasks.fill_mask import FillMaskFlow
 from penjing.app.tasks.question_answering import QuestionAnsweringFlow
 from penjing.app.tasks.text_classification import TextClassificationFlow
 from penjing.app.tasks.text_generation import TextGenerationFlow
@@ -15,6 +16,7 @@ FLOWS: dict[Task, type[TaskFlow]] = {
     Task.TEXT_CLASSIFICATION: TextClassificationFlow,
     Task.TOKEN_CLASSIFICATION: TokenClassificationFlow,
     Task.FEATURE_EXTRACTION: FeatureExtractionFlow,
+    Task.FILL_MASK: FillMaskFlow,
     Task.QUESTION_ANSWERING: QuestionAnsweringFlow,
     Task.TEXT_GENERATION: TextGenerationFlow,
 }

@@ -111,6 +111,8 @@ def _outputs(version: Version) -> list[dict[str, Any]]:
     if embedding := version.servable.manifest.embedding:
         return [{"name": EMBEDDING, "datatype": "FP32", "shape": [-1, embedding.size]}]
     classes = len(version.servable.labels) or -1
+    if version.servable.answering.reads == "chosen":
+        return [{"name": in_words(version.servable), "datatype": "BYTES", "shape": [-1]}]
     if version.servable.answering.reads == "tokens":
         return [
             {"name": in_words(version.servable), "datatype": "BYTES", "shape": [-1]},

@@ -34,13 +34,16 @@ from penjing.serve.decoding import (
     classify,
     embeddings,
     entities,
+    fillings,
     spans,
 )
 from penjing.serve.versions import Servable
 
 LOGITS = "logits"
-ENTITIES, ANSWERS = "entities", "answers"
+ENTITIES, ANSWERS, MASKS = "entities", "answers", "masks"
+_OF_TOKENS = {Task.QUESTION_ANSWERING: ANSWERS, Task.FILL_MASK: MASKS}
 EMBEDDING = "embedding"
+_TOLD = {ENTITIES: entities, ANSWERS: spans, MASKS: fillings}
 _FP32 = "FP32"
 _BINARY_TYPE = b"application/octet-stream"
 
@@ -74,7 +77,7 @@ def outputs_for(servable: Servable, *, is_text: bool) -> tuple[str, ...]:
 
 def in_words(servable: Servable) -> str:
     """The output that a model of tokens gives to texts."""
-    return ANSWERS if servable.manifest.task is Task.QUESTION_ANSWERING else ENTITIES
+    return _OF_TOKENS.get(servable.manifest.task, ENTITIES)
 
 
 def infer_reply(answers: Answers, asked: InferRequest, servable: Servable) -> Reply:
@@ -110,7 +113,7 @@ def outputs_of(answers: Answers, asked: InferRequest, servable: Servable) -> Ite
         vectors = embeddings(answers, servable)
         yield from ((one, Output(_FP32, vectors.shape, vectors)) for one in wanted)
         return
-    if servable.answering.reads == "tokens":
+    if servable.answering.reads in ("tokens", "chosen"):
         for one in wanted:
             yield one, _of_tokens(answers, asked, servable)
         return
@@ -122,7 +125,7 @@ def outputs_of(answers: Answers, asked: InferRequest, servable: Servable) -> Ite
 
 def _of_tokens(answers: Answers, asked: InferRequest, servable: Servable) -> Output:
     if asked.is_text:
-        of: Any = spans if in_words(servable) == ANSWERS else entities
+        of: Any = _TOLD[in_words(servable)]
         found = [json.dumps(own, ensure_ascii=False) for own in of(answers, servable)]
         return Output(BYTES, (len(found),), found)
     logits = asked.layout.spread(answers.outputs)
@@ -145,7 +148,7 @@ def check_wanted(asked: InferRequest, servable: Servable, *, model: str) -> None
             )
         if names.count(one.name) > 1:
             raise FieldError(f"output '{one.name}' is wanted twice", field="outputs")
-        if one.classes and (one.name in (LABEL, LABELS, EMBEDDING) or servable.answering.reads == "tokens"):
+        if one.classes and (one.name in (LABEL, LABELS, EMBEDDING) or servable.answering.reads in ("tokens", "chosen")):
             raise FieldError(
                 f"class result not available for output due to unsupported type '{BYTES}'"
                 if one.name != EMBEDDING

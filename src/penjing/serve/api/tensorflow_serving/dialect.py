@@ -48,7 +48,7 @@ from penjing.serve.api.tensorflow_serving.printing import (
     tokens_of,
 )
 from penjing.serve.api.tensorflow_serving.signatures import TEXT, Signature, signatures_of
-from penjing.serve.decoding import classify, entities
+from penjing.serve.decoding import classify, entities, fillings
 from penjing.serve.plane import DataPlane
 from penjing.serve.versions import Servable, Version
 
@@ -137,6 +137,8 @@ class TensorFlowServing:
 def _print(answers: Answers, servable: Servable, signature: Signature, *, form: Form, layout: Layout) -> bytes:
     if signature.name == TEXT and servable.manifest.task is Task.TOKEN_CLASSIFICATION:
         return objects_json(entities(answers, servable), layout.shape, form=form)
+    if servable.manifest.task is Task.FILL_MASK:
+        return objects_json(fillings(answers, servable), layout.shape, form=form)
     tensors = output_tensors(answers, servable, signature, layout=layout)
     return rows_json(tensors) if form == "row" else columns_json(tensors)
 

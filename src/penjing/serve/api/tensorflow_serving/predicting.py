@@ -14,8 +14,8 @@ from penjing.serve.answers import Answers
 from penjing.serve.api.sequences import Layout, Shape
 from penjing.serve.api.tensorflow_serving.paths import Call
 from penjing.serve.api.tensorflow_serving.printing import Tensor
-from penjing.serve.api.tensorflow_serving.signatures import DEFAULT, EMBEDDING, TEXT, Signature
-from penjing.serve.decoding import classify, embeddings, entities, spans
+from penjing.serve.api.tensorflow_serving.signatures import DEFAULT, EMBEDDING, MASKS, TEXT, Signature
+from penjing.serve.decoding import classify, embeddings, entities, fillings, spans
 from penjing.serve.models import Models
 from penjing.serve.versions import Servable, Version
 
@@ -72,6 +72,9 @@ def output_tensors(answers: Answers, servable: Servable, signature: Signature, *
     if servable.manifest.task is Task.FEATURE_EXTRACTION:
         vectors = embeddings(answers, servable)
         return {EMBEDDING: vectors.reshape(*shape, vectors.shape[1])}
+    if servable.manifest.task is Task.FILL_MASK:
+        filled = [json.dumps(own, ensure_ascii=False) for own in fillings(answers, servable)]
+        return {MASKS: np.array(filled, object).reshape(shape)}
     if signature.name != TEXT and servable.answering.reads == "tokens":
         return {"logits": layout.spread(answers.outputs)}
     if signature.name != TEXT:

@@ -2,12 +2,12 @@
 
 ``serving_default`` takes token ids and gives logits, as the model's SavedModel would, or embeddings. ``text``,
 ``classify`` and ``regress`` are Penjing's: they take raw text; of a model that answers questions, ``text``
-takes ``question`` and ``context``.
+takes ``question`` and ``context``. A model that fills masks takes texts alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ TEXT = "text"
 CLASSIFY = "classify"
 REGRESS = "regress"
 EMBEDDING = "embedding"
+MASKS = "masks"
 _TYPE_NAMES = {"int64": "DT_INT64", "string": "DT_STRING", "float": "DT_FLOAT"}
 
 
@@ -78,6 +79,9 @@ def _signatures(outputs: int, task: Task, *, problem: Problem | None, takes_type
         vector = TensorSpec(EMBEDDING, "float", (-1, outputs))
         embedding = (_default(vector, takes_type_ids=takes_type_ids), _of_text(vector))
         return {signature.name: signature for signature in embedding}
+    if task is Task.FILL_MASK:  # no token ids: logits over the vocabulary for each would be megabytes a text
+        masks = _of_text(TensorSpec(MASKS, "string", (-1,)))
+        return {DEFAULT: replace(masks, name=DEFAULT), TEXT: masks}
     by_token = task in (Task.TOKEN_CLASSIFICATION, Task.QUESTION_ANSWERING)
     logits = TensorSpec("logits", "float", (-1, -1, outputs) if by_token else (-1, outputs))
     offered = [_default(logits, takes_type_ids=takes_type_ids)]
