@@ -17,7 +17,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
 from penjing.core.machine import Machine
-from penjing.core.nouns import Embedding, Task
+from penjing.core.nouns import Embedding, Problem, Task
 from penjing.serve import Server, ServeRecipe, StoreCatalogue, running_server
 from penjing.serve.loading import EngineOpener
 from penjing.store.bundle import Bundle
@@ -90,6 +90,7 @@ def publish(
     model: str = "m",
     *,
     labels: tuple[str, ...] = LABELS,
+    problem: Problem | None = None,
     embedding: Embedding | None = None,
     engine: bytes = b"fake",
     name: str = "onnxruntime",
@@ -98,6 +99,7 @@ def publish(
     draft = ManifestDraft(
         task=Task.FEATURE_EXTRACTION if embedding else Task.TEXT_CLASSIFICATION,
         labels=() if embedding else labels,
+        problem_type=problem,
         embedding=embedding,
         text=TextLimits(max_tokens=MAX_TOKENS),
         engine=EngineSpec(name=name, precision="fp32", file="engine/model.onnx", takes_type_ids=True),

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from penjing.core.errors import FieldError, NotReadyError, UsageError
-from penjing.core.nouns import Task
+from penjing.core.nouns import Problem, Task
 from penjing.core.version import __version__
 from penjing.serve.api.http import Request
 from penjing.serve.models import Models
@@ -81,7 +81,8 @@ def is_classifier(servable: Servable) -> bool:
 
 def is_reranker(servable: Servable) -> bool:
     """Whether TEI would call the model a re-ranker."""
-    return is_classifier(servable) and len(servable.labels) == 1
+    several = servable.manifest.problem_type is Problem.MULTI_LABEL
+    return is_classifier(servable) and len(servable.labels) == 1 and not several
 
 
 def _model_type(servable: Servable) -> dict[str, Any]:
@@ -93,4 +94,4 @@ def _model_type(servable: Servable) -> dict[str, Any]:
         "id2label": {str(index): label for index, label in enumerate(labels)},
         "label2id": {label: index for index, label in enumerate(labels)},
     }
-    return {"reranker" if len(labels) == 1 else "classifier": named}
+    return {"reranker" if is_reranker(servable) else "classifier": named}
