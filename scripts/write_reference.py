@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from penjing.app import cli, recipes
 from penjing.app.pretrain_recipe import PretrainRecipe
 from penjing.app.quickstart import RECIPE as QUICKSTART
+from penjing.app.search_recipe import SearchRecipe
 from penjing.core import errors
 from penjing.data import DataRecipe, cache_dir
 from penjing.knowledge import KnowledgeRecipe
@@ -35,7 +36,8 @@ BANNER = "<!-- Written by scripts/write_reference.py (make docs). Change the cod
 RECIPES: dict[str, type[BaseModel]] = {  # command that takes --recipe → what the recipe is checked against
     "quickstart": recipes.QuickstartRecipe, "finetune": recipes.FinetuneRecipe, "pretrain": PretrainRecipe,
     "quantize": recipes.QuantizeCommand, "distill": recipes.DistillCommand, "export": recipes.ExportRecipe,
-    "models": recipes.ListRecipe, "evaluate": DataRecipe, "predict": DataRecipe, "knowledge add": KnowledgeRecipe,
+    "search": SearchRecipe, "models": recipes.ListRecipe, "evaluate": DataRecipe, "predict": DataRecipe,
+    "knowledge add": KnowledgeRecipe,
     "knowledge ask": KnowledgeRecipe, "serve": ServeRecipe,
 }  # fmt: skip
 _TYPES = {str: "text", int: "whole number", float: "number", Path: "path", bool: ""}
@@ -147,6 +149,9 @@ def recipes_page() -> Iterator[str]:
             frozen = "all but the model's last two layers with native bf16, elsewhere all but its last"
             yield _table(("key", "default"), [*rows, ("`training.frozen_layers`", frozen)])
             yield "And besides:\n"
+            listed = [one for one in listed if one not in keys(recipes.FinetuneRecipe)]
+        elif name == "search":
+            yield "The keys of [finetune](#finetune), and besides:\n"
             listed = [one for one in listed if one not in keys(recipes.FinetuneRecipe)]
         yield _table(("key", "takes", "default", "meaning"), [(f"`{one.name}`", *one[1:]) for one in listed])
 

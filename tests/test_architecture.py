@@ -193,6 +193,7 @@ FUNCTION_LINES, FUNCTION_LINES_AT_MOST = 30, 60
 POSITIONAL, POSITIONAL_AT_MOST = 3, 5
 
 LONGER_FILES = {
+    "scripts/write_reference.py": "a function a page of the reference, and what they share",
     "tests/contract/open_inference_cases.py": "a table of examples, one a line",
     "tests/contract/tensorflow_serving_cases.py": "a table of examples, one a line",
 }

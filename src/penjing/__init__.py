@@ -2,7 +2,8 @@
 
 Each command of ``penjing --help`` is a function here: ``penjing.pretrain``, ``penjing.finetune``, ``penjing.evaluate``,
 ``penjing.quantize``, ``penjing.distill``, ``penjing.export``, ``penjing.predict``, ``penjing.predict_file``,
-``penjing.open_knowledge``, ``penjing.list_versions``, ``penjing.quickstart``, ``penjing.delta.extract`` and its like.
+``penjing.open_knowledge``, ``penjing.list_versions``, ``penjing.quickstart``, ``penjing.search``,
+``penjing.delta.extract`` and its like.
 They are loaded when first used, so importing Penjing is instant.
 ``penjing.evaluate`` and ``penjing.export`` are packages too; called, they are the commands.
 """
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from penjing.app.quantize import quantize
     from penjing.app.quickstart import quickstart
     from penjing.app.recipes import DistillCommand, FinetuneRecipe, QuantizeCommand
+    from penjing.app.search import search
+    from penjing.app.search_recipe import SearchRecipe
     from penjing.knowledge import KnowledgeRecipe
     from penjing.serve import ServeRecipe, running_server
     from penjing.store import Store
@@ -40,6 +43,7 @@ __all__ = [
     "KnowledgeRecipe",
     "PretrainRecipe",
     "QuantizeCommand",
+    "SearchRecipe",
     "ServeRecipe",
     "Store",
     "delta",
@@ -57,6 +61,7 @@ __all__ = [
     "quantize",
     "quickstart",
     "running_server",
+    "search",
 ]
 
 _HOMES = {
@@ -66,6 +71,7 @@ _HOMES = {
     "KnowledgeRecipe": "penjing.knowledge",
     "PretrainRecipe": "penjing.app.pretrain_recipe",
     "QuantizeCommand": "penjing.app.recipes",
+    "SearchRecipe": "penjing.app.search_recipe",
     "ServeRecipe": "penjing.serve",
     "Store": "penjing.store",
     "distill": "penjing.app.distill",
@@ -82,6 +88,7 @@ _HOMES = {
     "quantize": "penjing.app.quantize",
     "quickstart": "penjing.app.quickstart",
     "running_server": "penjing.serve",
+    "search": "penjing.app.search",
 }
 
 

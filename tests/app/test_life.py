@@ -191,3 +191,13 @@ def test_a_conversion_that_breaks_is_told(store, monkeypatch):
     assert "iostream error; expected a graph it can convert, and a disk with room left. Free space" in ran.err
     assert Store(store).versions("topics") == [1, 2]
     assert not list(store.rglob(".*"))
+
+
+def test_a_profile_says_where_the_time_went(world, tmp_path):
+    told = settings("measure=null", "training.epochs=1")
+    ran = penjing(*finetuning(world, tmp_path / "store", "--profile", "--json", *told))
+    assert ran.status == 0, ran.err
+    profile = ran.json["profile"]
+    assert {"read and tokenise", "forward", "backward", "optimiser", "export and judge"} <= set(profile["parts"])
+    assert profile["tokens_per_s"] > 0
+    assert 0 < profile["mfu"] < 1

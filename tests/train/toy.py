@@ -13,6 +13,7 @@ from penjing.models.packed import PackedEncoder
 from penjing.tasks import text_classification
 from penjing.tokens import Encoding
 from penjing.train.loop import TrainingResult, train
+from penjing.train.profile import UNTIMED, Clock
 from penjing.train.recipe import TrainingRecipe
 from penjing.train.state import StateDirectory
 from penjing.train.training_set import TrainingSet
@@ -45,13 +46,14 @@ def run(
     validation: TrainingSet | None = None,
     states: StateDirectory | None = None,
     watcher: Watcher | None = None,
+    clock: Clock = UNTIMED,
     objective: Callable[..., torch.Tensor] = text_classification.loss,
     seed: int = 7,
     **settings: object,
 ) -> TrainingResult:
     """Train with settings on top of :data:`FAST`."""
     recipe = TrainingRecipe(**{**FAST, **settings})
-    options = {"validation": validation, "states": states, "progress": watcher or Watcher()}
+    options = {"validation": validation, "states": states, "progress": watcher or Watcher(), "clock": clock}
     return train(encoder, data, objective, recipe=recipe, seed=seed, **options)
 
 

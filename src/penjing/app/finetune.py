@@ -22,6 +22,7 @@ from penjing.evaluate import SystemRow
 from penjing.models.checkpoint import Checkpoint, find_checkpoint
 from penjing.models.tasks import WRITING_TASKS
 from penjing.store import Bundle, ManifestDraft, Parent, Store, TextLimits
+from penjing.train.profile import UNTIMED, Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,12 @@ class Finetuned:
     metric: str
 
 
-def finetune(recipe: FinetuneRecipe, *, store: Path, progress: Progress = SILENT) -> Finetuned:
+def finetune(recipe: FinetuneRecipe, *, store: Path, clock: Clock = UNTIMED, progress: Progress = SILENT) -> Finetuned:
     """Fine-tune, export with proof, judge on the test split, measure, publish.
 
     Killed at any point and called again with the same recipe, it goes on from its last state.
+
+    A :class:`penjing.train.profile.Profile` for ``clock`` says afterwards where the time went.
 
     Raises:
         PenjingError: of the stage that failed; the store is then as it was.
@@ -57,7 +60,8 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, progress: Progress = SILENT
     _refuse_too_long(recipe, checkpoint)
     flow, text = flow_of(recipe.task, recipe.problem), recipe.text
     settings = TextSettings(checkpoint.tokenizer, text.max_tokens, text.overlap)
-    data = prepare(recipe.data, flow, settings, seed=recipe.seed, progress=progress)
+    with clock.part("read and tokenise"):
+        data = prepare(recipe.data, flow, settings, seed=recipe.seed, progress=progress)
     flow.refuse_unteachable(data.train)
     embedding = checkpoint.embedding if recipe.task is Task.FEATURE_EXTRACTION else None
     states = _run_directory(store, recipe, data, checkpoint)
@@ -71,22 +75,24 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, progress: Progress = SILENT
             embedding=embedding,
             states=states,
             target=staging.path / "checkpoint",
+            clock=clock,
             progress=progress,
         )
         draft = _draft(recipe, checkpoint, data, embedding=embedding)
         draft = draft.model_copy(update={"notes": (*draft.notes, *trained.remarks(recipe.training))})
-        ended = finish(
-            staging,
-            draft,
-            data,
-            name=recipe.name,
-            recipe=recipe,
-            export=recipe.export,
-            measured=None if recipe.task in WRITING_TASKS else recipe.measure,
-            history=trained.history,
-            hold=partial(hold, wanted=recipe.checkpoint, base=checkpoint),
-            progress=progress,
-        )
+        with clock.part("export and judge"):
+            ended = finish(
+                staging,
+                draft,
+                data,
+                name=recipe.name,
+                recipe=recipe,
+                export=recipe.export,
+                measured=None if recipe.task in WRITING_TASKS else recipe.measure,
+                history=trained.history,
+                hold=partial(hold, wanted=recipe.checkpoint, base=checkpoint),
+                progress=progress,
+            )
     shutil.rmtree(states, ignore_errors=True)
     return Finetuned(ended.bundle, ended.judgement, data, ended.systems, trained.seconds, metric=ended.judgement.metric)
 

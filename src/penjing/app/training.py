@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,19 @@ from penjing.app.tasks import flow_of
 from penjing.core.nouns import Embedding, Problem, Task
 from penjing.core.progress import Progress
 from penjing.models.checkpoint import Checkpoint, copy_tokenizer
-from penjing.models.decoder import PackedDecoder, packed_model
+from penjing.models.decoder import PackedDecoder, PackedModel, packed_model
 from penjing.models.deltas.adapters import Adapters
 from penjing.models.deltas.difference import read_base
 from penjing.models.deltas.restoring import restore
 from penjing.models.heads import rescale_outputs
 from penjing.models.loading import load_model, save_checkpoint
-from penjing.models.packed import PackedEncoder
 from penjing.models.pooling import write_embedding
 from penjing.tasks.regression import Scale
 from penjing.train.loop import TrainingResult, train
+from penjing.train.profile import UNTIMED, Clock, Profile
 from penjing.train.recipe import TrainingRecipe
 from penjing.train.state import StateDirectory
+from penjing.train.step import OnLook
 from penjing.train.training_set import TrainingSet
 
 
@@ -41,6 +43,7 @@ def train_checkpoint(
     embedding: Embedding | None,
     states: Path,
     target: Path,
+    clock: Clock = UNTIMED,
     progress: Progress,
 ) -> TrainingResult:
     """Train and write the checkpoint.
@@ -52,8 +55,43 @@ def train_checkpoint(
         embedding: how texts become vectors, where they are to.
         states: where resumable states are kept.
         target: where the new checkpoint goes; what was added to the base, where adapters were trained, beside it.
+        clock: told of the parts.
         progress: where to show it.
     """
+    fitted = fit(recipe, checkpoint, data, embedding=embedding, states=states, clock=clock, progress=progress)
+    if isinstance(clock, Profile):
+        clock.measure_bound(fitted.result.precision)
+    _write(fitted, checkpoint, target=target, embedding=embedding, longest=recipe.text.max_tokens)
+    return fitted.result
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A trained model.
+
+    Attributes:
+        packed: in evaluation mode.
+        adapters: those that were trained, if any.
+        result: how it went.
+    """
+
+    packed: PackedModel
+    adapters: Adapters | None
+    result: TrainingResult
+
+
+def fit(
+    recipe: FinetuneRecipe,
+    checkpoint: Checkpoint,
+    data: PreparedData,
+    *,
+    embedding: Embedding | None,
+    states: Path,
+    on_look: OnLook | None = None,
+    clock: Clock = UNTIMED,
+    progress: Progress,
+) -> Fitted:
+    """Train, and write nothing but states. Arguments as of :func:`train_checkpoint`, and of the loop's ``train``."""
     torch.manual_seed(recipe.seed)  # the first weights of the new head
     model = load_model(checkpoint, recipe.task, data.outputs or None, problem=recipe.problem)
     told = recipe.training
@@ -69,11 +107,11 @@ def train_checkpoint(
             seed=recipe.seed,
             validation=_training_set(data.validation) if data.validation else None,
             states=None if told.save_every_s is None else StateDirectory(states, run_id=states.name),
+            on_look=on_look,
+            clock=clock,
             progress=progress,
         )
-    longest = recipe.text.max_tokens
-    _write(model, adapters, checkpoint, target=target, embedding=embedding, longest=longest)
-    return trained
+    return Fitted(packed, adapters, trained)
 
 
 @contextmanager
@@ -89,26 +127,19 @@ def _numbers_scaled(model: Any, checkpoint: Checkpoint, *, recipe: FinetuneRecip
     rescale_outputs(model, factor=scale.spread, shift=scale.mean)
 
 
-def _within(packed: PackedEncoder | PackedDecoder, told: TrainingRecipe) -> TrainingRecipe:
+def _within(packed: PackedModel, told: TrainingRecipe) -> TrainingRecipe:
     """The recipe with passes that the model takes."""
     if not isinstance(packed, PackedDecoder):
         return told
     return told.model_copy(update={"pass_tokens": min(told.pass_tokens, packed.most_tokens)})
 
 
-def _write(
-    model: Any,
-    adapters: Adapters | None,
-    checkpoint: Checkpoint,
-    *,
-    target: Path,
-    embedding: Embedding | None,
-    longest: int,
-) -> None:
+def _write(fitted: Fitted, checkpoint: Checkpoint, *, target: Path, embedding: Embedding | None, longest: int) -> None:
     """Write what was trained as a whole checkpoint; where only adapters were, as a delta beside it too."""
+    adapters = fitted.adapters
     at = target if adapters is None else delta_folder(target)
     if adapters is None:
-        save_checkpoint(model, checkpoint.path, at)
+        save_checkpoint(fitted.packed.model, checkpoint.path, at)
     else:
         copy_tokenizer(checkpoint.path, at)
         delta = adapters.save(read_base(checkpoint), at)

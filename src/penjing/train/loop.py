@@ -20,9 +20,10 @@ from penjing.core.machine import usable_cores
 from penjing.core.progress import SILENT, Progress
 from penjing.models.decoder import PackedModel
 from penjing.train.average import Average
+from penjing.train.profile import UNTIMED, Clock
 from penjing.train.recipe import TrainingRecipe
 from penjing.train.state import RunState, StateDirectory
-from penjing.train.step import Stepper, spoilt
+from penjing.train.step import OnLook, Stepper, spoilt
 from penjing.train.training_set import Objective, PassObjective, TrainingSet
 from penjing.train.watch import Watch
 
@@ -73,6 +74,8 @@ def train(
     seed: int,
     validation: TrainingSet | None = None,
     states: StateDirectory | None = None,
+    on_look: OnLook | None = None,
+    clock: Clock = UNTIMED,
     progress: Progress = SILENT,
 ) -> TrainingResult:
     """Train ``encoder`` in place.
@@ -85,6 +88,8 @@ def train(
         seed: of order and dropout.
         validation: looked at as the recipe says; needed if it says so.
         states: where resumable states live while the run lasts; None keeps none.
+        clock: told of the parts of each step.
+        on_look: told of each look at the validation split; says whether the run should end there.
         progress: where to show it.
 
     Raises:
@@ -98,7 +103,9 @@ def train(
     _set_dropout(encoder, recipe.dropout)
     encoder.freeze(recipe.frozen_layers)
     run = Stepper(encoder, data, objective, recipe=recipe, seed=seed)
-    run.compute_frozen(progress)
+    run.on_look, run.clock = on_look, clock
+    with clock.part("frozen layers"):
+        run.compute_frozen(progress)
     begun = states.restore(encoder.model, run.optimiser, progress) if states else None
     if begun:
         progress.say(f"Resuming at step {begun.step} of {run.plan.steps}.")
@@ -193,12 +200,14 @@ class _Course:
         """Look at the validation split where it is time to; whether that was enough."""
         if not validation or not self._run.recipe.validate_every or not self._watch.is_due(self._step):
             return False
-        record["validation_loss"] = self._run.mean_loss(validation)
+        with self._run.clock.part("validate"):
+            record["validation_loss"] = self._run.mean_loss(validation)
         enough = self._watch.take(record["validation_loss"], self._run.encoder.model, done=self._step)
         if enough:
             best = self._watch.best_step
             self._progress.say(f"Stopped at step {self._step}: no lower validation loss since step {best}.")
-        return enough
+        share = self._step / self._run.plan.steps
+        return enough or bool(self._run.on_look and self._run.on_look(share, record["validation_loss"]))
 
     def _state(self) -> RunState:
         return RunState(
@@ -218,7 +227,8 @@ class _Course:
             return
         if not spoilt(self._run.encoder.model):
             try:
-                self._states.save(self._state(), self._run.encoder.model, self._run.optimiser)
+                with self._run.clock.part("save states"):
+                    self._states.save(self._state(), self._run.encoder.model, self._run.optimiser)
             except ResourceError as error:
                 self._progress.say(f"No state was saved at step {self._step}: {error.came}. Training goes on.")
         self._saved_at = time.monotonic()

@@ -7,7 +7,7 @@ step that does not fit the memory is done again in passes of half the tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +22,12 @@ from penjing.tokens import pack_flat
 from penjing.train.frozen import FrozenFeatures, autocast
 from penjing.train.optimiser import build_optimiser, rate_factor
 from penjing.train.plan import StepPlan
+from penjing.train.profile import UNTIMED, Clock
 from penjing.train.recipe import TrainingRecipe, resolve_precision
 from penjing.train.training_set import Objective, Pass, PassObjective, Plain, TrainingSet
 
+# (share of the run that is done, mean loss on the validation split) → whether to end the run.
+OnLook = Callable[[float, float], bool]
 _SMALLEST_PASS = 64  # tokens; where that does not fit, half of it will not either
 _NAMED = 5
 
@@ -40,6 +43,8 @@ class Stepper:
         seed: of order and dropout.
 
     Attributes:
+        on_look: told of each look at the validation split; says whether the run should end there.
+        clock: told of the parts of each step.
         pass_tokens: tokens a forward pass; smaller than the recipe's once a step did not fit the memory.
         left_out: steps that gave no number, so far.
     """
@@ -62,6 +67,8 @@ class Stepper:
         self.pass_tokens = recipe.pass_tokens
         self.left_out: list[int] = []
         self._done = 0.0
+        self.on_look: OnLook | None = None
+        self.clock: Clock = UNTIMED
         self.frozen: FrozenFeatures | None = None
         self._epoch = 0
         self._lengths = data.lengths_of(np.arange(len(data.sequences)))
@@ -93,14 +100,21 @@ class Stepper:
         )
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        loss = self._gradients(step, rows, progress)
-        norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self.recipe.clip_norm or float("inf")))
         record = {"step": step, "tokens": int(self._lengths[rows].sum()), "rate": rate}
+        with self.clock.step(int(record["tokens"])):
+            return record | self._update(step, rows, rate, progress)
+
+    def _update(self, step: int, rows: npt.NDArray[np.int64], rate: float, progress: Progress) -> dict[str, float]:
+        """Forward, backward, clip, and move the weights; loss and gradient norm, unless they are no numbers."""
+        loss = self._gradients(step, rows, progress)
+        with self.clock.part("clip"):
+            norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self.recipe.clip_norm or float("inf")))
         if not np.isfinite(loss) or not np.isfinite(norm):
             self._leave_out(step, loss, norm, rate, progress)
-            return record
-        self.optimiser.step()
-        return record | {"loss": loss, "gradient_norm": norm}
+            return {}
+        with self.clock.part("optimiser"):
+            self.optimiser.step()
+        return {"loss": loss, "gradient_norm": norm}
 
     def _draw(self, step: int) -> None:
         """Take what there is in the step's epoch."""
@@ -154,20 +168,23 @@ class Stepper:
 
     def _backward(self, rows: npt.NDArray[np.int64], *, share_of: int) -> float:
         loss = self._loss(self.data, rows, after=self.frozen.after(rows) if self.frozen else None) / share_of
-        loss.backward()  # type: ignore[no-untyped-call]
+        with self.clock.part("backward"):
+            loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
 
     def _loss(
         self, data: TrainingSet, rows: npt.NDArray[np.int64], *, after: tuple[int, Tensor] | None = None
     ) -> Tensor:
         """Sum of the losses of some sequences."""
-        flat = PackedTensors.of(pack_flat([data.sequences[row] for row in rows], reads=self.encoder.head.reads))
+        with self.clock.part("pack"):
+            flat = PackedTensors.of(pack_flat([data.sequences[row] for row in rows], reads=self.encoder.head.reads))
         trace: list[LayerTrace] = []
         inside = {"trace": trace} if self.objective.traces else {}
-        with autocast(self.precision):
+        with self.clock.part("forward"), autocast(self.precision):
             outputs = self.encoder(flat, after=after, **inside).float()
         targets, weights, teacher = data.targets_of(rows), data.weights_of(rows), data.teacher_of(rows)
-        return self.objective.of_pass(Pass(flat, outputs, targets, weights, teacher, self._done, trace))
+        with self.clock.part("loss"):
+            return self.objective.of_pass(Pass(flat, outputs, targets, weights, teacher, self._done, trace))
 
     def _leave_out(self, step: int, loss: float, norm: float, rate: float, progress: Progress) -> None:
         """Note a step that gave no number; refuse to go on where that is no exception any more."""

@@ -26,6 +26,7 @@ from penjing.app.cli import (
     pretrain,
     quantize,
     quickstart,
+    search,
     serve,
 )
 from penjing.core.errors import PenjingError, ResourceError
@@ -52,6 +53,7 @@ for module in (
     delta,
     models,
     predict,
+    search,
     knowledge,
     serve,
     conformance,

@@ -36,26 +36,32 @@ def _finetune(
     epochs: Annotated[float | None, typer.Option(help="Passes over the training data.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Longer texts are cut to this many tokens.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of splits, head, order and dropout.")] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Say at the end where the time went.")] = False,
     recipe: RECIPE = None,
     sets: SETS = None,
     store: STORE = DEFAULT_STORE,
     as_json: JSON = False,
 ) -> None:
     from penjing.app.finetune import finetune
+    from penjing.app.profile_table import profile_facts, profile_lines, profile_table
     from penjing.app.recipes import FinetuneRecipe
     from penjing.app.terminal import TerminalProgress, quality_table, show, speed_table
     from penjing.core.recipe import resolve_recipe
+    from penjing.train.profile import UNTIMED, Profile
 
     flags = {
         "name": name, "task": task, "model": model, "data.train": train, "data.test": test,
         "training.epochs": epochs, "text.max_tokens": max_tokens, "seed": seed,
     }  # fmt: skip
     told = resolve_recipe(FinetuneRecipe, recipe, sets or (), flags=flags)
-    done = finetune(told, store=store, progress=TerminalProgress())
+    clock = Profile() if profile else None
+    done = finetune(told, store=store, clock=clock or UNTIMED, progress=TerminalProgress())
     if as_json:
-        print_json(version_facts(done.bundle))
+        print_json(version_facts(done.bundle) | ({"profile": profile_facts(clock)} if clock else {}))
         return
     show(quality_table(done.judgement.result, title=done.bundle.reference))
     if done.systems:
         show(speed_table(done.systems, title="Through the server, with the test texts", metric=done.metric))
+    if clock:
+        show(profile_table(clock), *profile_lines(clock))
     show(f"Registered {done.bundle.reference}. Report: {done.bundle.path / 'report.html'}")
