@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 import penjing as package
 from app.calling import finetuning, penjing, settings
+from app.decoder_world import make_decoder
 from app.world import BRIEF, LABELS, make_checkpoint
 from penjing.core.errors import CheckpointError, UsageError
 from penjing.models.deltas.facts import is_delta
@@ -175,3 +177,19 @@ def test_what_cannot_be_meant_is_refused(two, tmp_path, call, told):
     with pytest.raises((UsageError, CheckpointError), match=told):
         call(two, tmp_path / "to")
     assert not (tmp_path / "to").exists()
+
+
+def test_a_language_model_learns_by_adapters_and_goes_on(tmp_path):
+    base = make_decoder(tmp_path / "base", scale=1.0)
+    rows = [{"prompt": f"q{at} ", "completion": "the in the"} for at in range(24)]
+    (tmp_path / "train.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    told = settings("training.delta.rank=4", "training.epochs=1", "training.threads=1", "text.max_tokens=32")
+    ran = penjing(
+        "finetune", "--name", "says", "--task", "text-generation", "--model", base, "--train", tmp_path / "train.jsonl",
+        "--store", tmp_path / "store", "--json", *told,
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    bundle = Store(tmp_path / "store").bundle("says", 1)
+    assert is_delta(bundle.path / "checkpoint")
+    assert "checkpoint/generation_config.json" in bundle.manifest.files
+    assert package.delta.apply("says/1", to=tmp_path / "whole", store=tmp_path / "store").exact

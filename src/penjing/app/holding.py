@@ -110,7 +110,8 @@ def copy_surroundings(checkpoint: Path, target: Path) -> None:
     """
     try:
         copy_tokenizer(checkpoint, target)
-        for file in (checkpoint / "config.json", *pooling_files(checkpoint)):
+        writing = [file for file in (checkpoint / "generation_config.json",) if file.is_file()]
+        for file in (checkpoint / "config.json", *writing, *pooling_files(checkpoint)):
             name = file.relative_to(checkpoint)
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target / name)

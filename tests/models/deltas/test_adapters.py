@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import peft
 import pytest
 import torch
 import transformers
 
-from models.deltas.making import base_of
-from models.tiny import random_sequences
+from models.deltas.making import base_of, saved
+from models.tiny import random_sequences, tiny_decoder
+from penjing.core.errors import CheckpointError, UsageError
 from penjing.core.nouns import Task
 from penjing.models.checkpoint import copy_tokenizer, find_checkpoint
+from penjing.models.decoder import PackedDecoder
 from penjing.models.deltas.adapters import Adapters
 from penjing.models.deltas.difference import read_base, tensors_of
 from penjing.models.deltas.facts import read_delta
@@ -22,6 +26,7 @@ from penjing.tokens import pack_flat
 
 LABELS = ["a", "b", "c"]
 SEQUENCES = random_sequences([3, 9, 5, 14])
+HEADED = (Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION, Task.QUESTION_ANSWERING)
 OUTPUTS = {Task.QUESTION_ANSWERING: 2}
 AUTO = {
     Task.TEXT_CLASSIFICATION: "AutoModelForSequenceClassification",
@@ -41,7 +46,7 @@ def moved(model):
 
 
 def trained(base, target, recipe, *, task=Task.TEXT_CLASSIFICATION, frozen_layers=0):
-    model = load_model(base, task, None if task is Task.FEATURE_EXTRACTION else LABELS[: OUTPUTS.get(task, 3)])
+    model = load_model(base, task, LABELS[: OUTPUTS.get(task, 3)] if task in HEADED else None)
     adapters = Adapters(model, recipe, frozen_layers=frozen_layers)
     moved(model)
     copy_tokenizer(base.path, target)
@@ -83,6 +88,32 @@ def test_plain_peft_opens_it(tmp_path, task):
     assert all(torch.allclose(found[name], value, atol=1e-6) for name, value in merged.items())
 
 
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # within PEFT
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3_text", "qwen3"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_adapters_of_decoders_come_back_and_plain_peft_agrees(tmp_path, family, tied):
+    base = saved(tiny_decoder(family, dtype=torch.float32, tie_word_embeddings=tied), tmp_path / "base")
+    model, delta = trained(base, tmp_path / "delta", AdapterRecipe(rank=2), task=Task.TEXT_GENERATION)
+    packed = PackedDecoder(model.eval())
+    with torch.no_grad():
+        ours = packed(PackedTensors.of(pack_flat(SEQUENCES)))
+        with quiet_transformers():
+            plain = transformers.AutoModelForCausalLM.from_pretrained(base.path)
+            theirs = peft.PeftModel.from_pretrained(plain, delta.path).eval()
+        assert torch.allclose(padded_outputs(theirs, SEQUENCES), ours, atol=1e-3)
+    found = tensors_of(delta, read_base(base).tensors)
+    merged = dict(theirs.merge_and_unload().state_dict())
+    assert all(torch.allclose(value, merged[name], atol=1e-5) for name, value in found.items())
+    assert set(found) == set(read_base(base).tensors), "a head that is tied is not kept twice"
+    assert not (delta.path / "delta.safetensors").exists()
+
+
+def test_gpt2_takes_lora_alone(tmp_path):
+    model = tiny_decoder("gpt2", dtype=torch.float32)
+    with pytest.raises(UsageError, match="the only one for gpt2"):
+        Adapters(model, AdapterRecipe(method="dora"))
+
+
 def test_frozen_layers_get_no_adapter(tmp_path):
     base = base_of(tmp_path / "base")
     model, delta = trained(base, tmp_path / "delta", AdapterRecipe(targets=("query", "down")), frozen_layers=2)
@@ -100,10 +131,6 @@ def test_frozen_layers_get_no_adapter(tmp_path):
     [({"use_rslora": True}, "use_rslora"), ({"peft_type": "VERA"}, "VERA"), ({"r": 0}, "r and lora_alpha")],
 )
 def test_settings_that_would_merge_wrongly_are_refused(tmp_path, change, told):
-    import json
-
-    from penjing.core.errors import CheckpointError
-
     base = base_of(tmp_path / "base")
     _, delta = trained(base, tmp_path / "delta", AdapterRecipe())
     config = delta.path / "adapter_config.json"

@@ -10,8 +10,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from penjing.core.errors import UsageError
 from penjing.core.extras import require
 from penjing.core.nouns import Task
+from penjing.models.decoder import DECODERS
 from penjing.models.deltas.difference import Base, tensors_of
 from penjing.models.deltas.facts import DIFFERENCE_FILE, Delta, DeltaFacts, How, TensorFacts, files_of, write_facts
 from penjing.models.deltas.merging import PREFIX
@@ -21,11 +23,30 @@ from penjing.models.families import encoder_parts
 from penjing.models.tasks import task_of
 from penjing.models.weights import refused_writes_told
 
+# Part of a layer → the modules of a decoder that are it. GPT-2 has one matrix for queries, keys and values.
+_DECODER_PARTS: dict[Target, tuple[str, ...]] = {
+    "query": ("self_attn.q_proj",),
+    "key": ("self_attn.k_proj",),
+    "value": ("self_attn.v_proj",),
+    "attention_out": ("self_attn.o_proj",),
+    "up": ("mlp.gate_proj", "mlp.up_proj"),
+    "down": ("mlp.down_proj",),
+}
+_GPT2_PARTS: dict[Target, tuple[str, ...]] = {
+    "query": ("attn.c_attn",),
+    "key": ("attn.c_attn",),
+    "value": ("attn.c_attn",),
+    "attention_out": ("attn.c_proj",),
+    "up": ("mlp.c_fc",),
+    "down": ("mlp.c_proj",),
+}
+_WITH_NEW_HEAD = {Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION, Task.QUESTION_ANSWERING}
 _TASK_TYPES = {
     Task.TEXT_CLASSIFICATION: "SEQ_CLS",
     Task.TOKEN_CLASSIFICATION: "TOKEN_CLS",
     Task.QUESTION_ANSWERING: "QUESTION_ANS",
     Task.FEATURE_EXTRACTION: "FEATURE_EXTRACTION",
+    Task.TEXT_GENERATION: "CAUSAL_LM",
 }
 
 
@@ -64,13 +85,18 @@ class Adapters:
         (target / "README.md").unlink(missing_ok=True)  # PEFT's empty form of a model card
         self.model.config.architectures = [type(self.model).__name__]
         self.model.config.save_pretrained(target)
+        if self.model.can_generate():
+            self.model.generation_config.save_pretrained(target)
         return self._write_facts(base, target)
 
     def _write_facts(self, base: Base, target: Path) -> Delta:
         stored = {name.removeprefix(PREFIX) for name in read_tensors(target / "adapter_model.safetensors")}
         names = match_names(self._names, base.tensors)
         facts, beside = {}, {}
+        matched = {self._names[name].data_ptr() for name, of in names.items() if of is not None}
         for name, tensor in self._names.items():
+            if names[name] is None and tensor.data_ptr() in matched:
+                continue  # a vocabulary head that is the embeddings' own matrix: no file holds it twice
             how = self._how(name, of=names[name], is_stored=name in stored)
             facts[name] = TensorFacts(how=how, of=names[name], shape=tuple(tensor.shape), dtype=str(tensor.dtype)[6:])
             if how == "whole" and name not in stored:
@@ -79,7 +105,7 @@ class Adapters:
             write_tensors(beside, target / DIFFERENCE_FILE)
         told = DeltaFacts(
             form="adapter",
-            base=base.facts(names),
+            base=base.facts({name: fact.of for name, fact in facts.items()}),
             weights=digest_of({}),
             tensors=facts,
             files=files_of(target),
@@ -100,10 +126,13 @@ class Adapters:
 def _config(peft: Any, recipe: AdapterRecipe, targets: dict[str, Target], model: Any) -> Any:
     task = task_of({"architectures": [type(model).__name__]})
     told: dict[str, Any] = {
-        "task_type": None if task is None else _TASK_TYPES[task],
+        "task_type": None if task is None else _TASK_TYPES.get(task),
         "target_modules": list(targets),
         "modules_to_save": _trained_whole(model, task) or None,
     }
+    turned = model.config.model_type == "gpt2"  # its matrices lie the other way
+    if turned and recipe.method != "lora":
+        raise UsageError(f"training.delta.method is {recipe.method}", expected="lora, the only one for gpt2")
     if recipe.method == "ia3":
         return peft.IA3Config(feedforward_modules=[name for name, part in targets.items() if part == "down"], **told)
     return peft.LoraConfig(
@@ -111,6 +140,7 @@ def _config(peft: Any, recipe: AdapterRecipe, targets: dict[str, Target], model:
         lora_alpha=recipe.alpha,
         lora_dropout=recipe.dropout,
         use_dora=recipe.method == "dora",
+        fan_in_fan_out=turned,
         **told,
     )
 
@@ -118,13 +148,18 @@ def _config(peft: Any, recipe: AdapterRecipe, targets: dict[str, Target], model:
 def _targets(model: Any, recipe: AdapterRecipe, frozen_layers: int) -> dict[str, Target]:
     """The linear parts that get an adapter: name → what they are of their layer."""
     names = {id(module): name for name, module in model.named_modules()}
-    layers = encoder_parts(model).layers[frozen_layers:]
-    return {names[id(getattr(layer, part))]: part for layer in layers for part in recipe.targets}
+    kind = model.config.model_type
+    if kind not in DECODERS:
+        layers = encoder_parts(model).layers[frozen_layers:]
+        return {names[id(getattr(layer, part))]: part for layer in layers for part in recipe.targets}
+    parts = _GPT2_PARTS if kind == "gpt2" else _DECODER_PARTS
+    blocks = getattr(model.base_model, DECODERS[kind])[frozen_layers:]
+    return {f"{names[id(b)]}.{module}": part for b in blocks for part in recipe.targets for module in parts[part]}
 
 
 def _trained_whole(model: Any, task: Task | None) -> list[str]:
     """What stands on the encoder, and the pooler where a classifier reads through it."""
-    names = [] if task is Task.FEATURE_EXTRACTION else [n for n, _ in model.named_children()]
+    names = [name for name, _ in model.named_children()] if task in _WITH_NEW_HEAD else []
     prefix = model.base_model_prefix
     heads = [name for name in names if name != prefix and any(True for _ in getattr(model, name).parameters())]
     pooler = getattr(model.base_model, "pooler", None)

@@ -19,7 +19,7 @@ from penjing.models.weights import read_json
 PREFIX = "base_model.model."  # PEFT puts it before every name
 MERGED = frozenset({"lora", "dora", "ia3"})
 # Settings of LoRA under which the products below would not be what was trained, where they are not empty.
-_UNKNOWN = ("rank_pattern", "alpha_pattern", "fan_in_fan_out", "use_rslora", "lora_bias", "layer_replication")
+_UNKNOWN = ("rank_pattern", "alpha_pattern", "use_rslora", "lora_bias", "layer_replication")
 
 
 def merged(delta: Delta, base: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -33,13 +33,13 @@ def merged(delta: Delta, base: Mapping[str, Tensor], stored: Mapping[str, Tensor
     Raises:
         CheckpointError: parts are missing, of other shapes, or with settings that are not known here.
     """
-    scaling, found = _scaling(delta), {}
+    (scaling, turned), found = _scaling(delta), {}
     for name, facts in delta.facts.tensors.items():
         if facts.how not in MERGED or facts.of is None:
             continue
         module, _, part = name.rpartition(".")
         try:
-            found[name] = _merge(base[facts.of], module, part, stored, facts=facts, scaling=scaling)
+            found[name] = _merge(base[facts.of], module, part, stored, facts=facts, scaling=scaling, turned=turned)
         except (KeyError, RuntimeError) as error:
             raise CheckpointError(
                 f"the adapter in {delta.path} has not the parts for {name}: {error}",
@@ -50,12 +50,20 @@ def merged(delta: Delta, base: Mapping[str, Tensor], stored: Mapping[str, Tensor
 
 
 def _merge(
-    weight: Tensor, module: str, part: str, stored: Mapping[str, Tensor], *, facts: TensorFacts, scaling: float
+    weight: Tensor,
+    module: str,
+    part: str,
+    stored: Mapping[str, Tensor],
+    *,
+    facts: TensorFacts,
+    scaling: float,
+    turned: bool,
 ) -> Tensor:
     if facts.how == "ia3":
         scale = stored[f"{module}.ia3_l"]
         return weight * (scale if part == "weight" else scale.reshape(weight.shape))
-    whole = weight + stored[f"{module}.lora_B.weight"] @ stored[f"{module}.lora_A.weight"] * scaling
+    product = stored[f"{module}.lora_B.weight"] @ stored[f"{module}.lora_A.weight"] * scaling
+    whole = weight + (product.T if turned else product)
     if facts.how == "lora":
         return whole
     magnitude = stored[f"{module}.lora_magnitude_vector"]
@@ -63,13 +71,14 @@ def _merge(
     return scaled
 
 
-def _scaling(delta: Delta) -> float:
+def _scaling(delta: Delta) -> tuple[float, bool]:
+    """What LoRA's product is multiplied by, and whether it lies the other way (GPT-2's matrices do)."""
     config: Any = read_json(delta.path / ADAPTER_CONFIG, expected="PEFT's adapter_config.json")
     kind = config.get("peft_type") if isinstance(config, dict) else None
     if kind == "IA3":
-        return 1.0
+        return 1.0, False
     if kind != "LORA" or not config.get("r") or not config.get("lora_alpha"):
         raise CheckpointError(f"an adapter of kind {kind!r} in {delta.path}", expected="LORA, with r and lora_alpha")
     if strange := [name for name in _UNKNOWN if config.get(name)]:
         raise CheckpointError(f"an adapter with {', '.join(strange)} in {delta.path}", expected="none of these")
-    return float(config["lora_alpha"]) / float(config["r"])
+    return float(config["lora_alpha"]) / float(config["r"]), bool(config.get("fan_in_fan_out"))
