@@ -14,6 +14,7 @@ from penjing.tasks import text_classification
 from penjing.tokens import Encoding
 from penjing.train.loop import TrainingResult, train
 from penjing.train.profile import UNTIMED, Clock
+from penjing.train.ranks import ALONE, Ranks
 from penjing.train.recipe import TrainingRecipe
 from penjing.train.state import StateDirectory
 from penjing.train.training_set import TrainingSet
@@ -47,13 +48,20 @@ def run(
     states: StateDirectory | None = None,
     watcher: Watcher | None = None,
     clock: Clock = UNTIMED,
+    ranks: Ranks = ALONE,
     objective: Callable[..., torch.Tensor] = text_classification.loss,
     seed: int = 7,
     **settings: object,
 ) -> TrainingResult:
     """Train with settings on top of :data:`FAST`."""
     recipe = TrainingRecipe(**{**FAST, **settings})
-    options = {"validation": validation, "states": states, "progress": watcher or Watcher(), "clock": clock}
+    options = {
+        "validation": validation,
+        "states": states,
+        "progress": watcher or Watcher(),
+        "clock": clock,
+        "ranks": ranks,
+    }
     return train(encoder, data, objective, recipe=recipe, seed=seed, **options)
 
 

@@ -64,7 +64,7 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, clock: Clock = UNTIMED, pro
         data = prepare(recipe.data, flow, settings, seed=recipe.seed, progress=progress)
     flow.refuse_unteachable(data.train)
     embedding = checkpoint.embedding if recipe.task is Task.FEATURE_EXTRACTION else None
-    states = _run_directory(store, recipe, data, checkpoint)
+    states = run_directory(store, recipe, data=data, checkpoint=checkpoint)
     with Store(store).stage(recipe.name) as staging:
         from penjing.app.training import train_checkpoint  # only now: it loads torch
 
@@ -105,7 +105,7 @@ def _refuse_too_long(recipe: FinetuneRecipe, checkpoint: Checkpoint) -> None:
         )
 
 
-def _run_directory(store: Path, recipe: FinetuneRecipe, data: PreparedData, checkpoint: Checkpoint) -> Path:
+def run_directory(store: Path, recipe: FinetuneRecipe, *, data: PreparedData, checkpoint: Checkpoint) -> Path:
     """Where this run, and only this run, keeps its states: named by all that defines it."""
     defined = {"recipe": recipe_digest(recipe), "data": data.train.split.sha256, "checkpoint": checkpoint.digest}
     return store / ".runs" / digest(defined)[:16]

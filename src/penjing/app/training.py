@@ -29,6 +29,7 @@ from penjing.models.pooling import write_embedding
 from penjing.tasks.regression import Scale
 from penjing.train.loop import TrainingResult, train
 from penjing.train.profile import UNTIMED, Clock, Profile
+from penjing.train.ranks import joined
 from penjing.train.recipe import TrainingRecipe
 from penjing.train.state import StateDirectory
 from penjing.train.step import OnLook
@@ -92,13 +93,10 @@ def fit(
     progress: Progress,
 ) -> Fitted:
     """Train, and write nothing but states. Arguments as of :func:`train_checkpoint`, and of the loop's ``train``."""
-    torch.manual_seed(recipe.seed)  # the first weights of the new head
-    model = load_model(checkpoint, recipe.task, data.outputs or None, problem=recipe.problem)
     told = recipe.training
-    contrast(model, data.train, recipe=recipe, progress=progress)
-    adapters = Adapters(model, told.delta, frozen_layers=told.frozen_layers) if told.delta else None
+    model, adapters = _load(recipe, checkpoint, data, progress)
     packed = packed_model(model, embedding)
-    with _numbers_scaled(model, checkpoint, recipe=recipe, numbers=data.train.targets):
+    with joined() as ranks, _numbers_scaled(model, checkpoint, recipe=recipe, numbers=data.train.targets):
         trained = train(
             packed,
             _training_set(data.train),
@@ -109,9 +107,20 @@ def fit(
             states=None if told.save_every_s is None else StateDirectory(states, run_id=states.name),
             on_look=on_look,
             clock=clock,
+            ranks=ranks,
             progress=progress,
         )
     return Fitted(packed, adapters, trained)
+
+
+def _load(
+    recipe: FinetuneRecipe, checkpoint: Checkpoint, data: PreparedData, progress: Progress
+) -> tuple[Any, Adapters | None]:
+    """The model as training begins, and its adapters where such are to be trained."""
+    torch.manual_seed(recipe.seed)  # the first weights of the new head
+    model, told = load_model(checkpoint, recipe.task, data.outputs or None, problem=recipe.problem), recipe.training
+    contrast(model, data.train, recipe=recipe, progress=progress)
+    return model, Adapters(model, told.delta, frozen_layers=told.frozen_layers) if told.delta else None
 
 
 @contextmanager

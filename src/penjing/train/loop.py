@@ -20,7 +20,9 @@ from penjing.core.machine import usable_cores
 from penjing.core.progress import SILENT, Progress
 from penjing.models.decoder import PackedModel
 from penjing.train.average import Average
+from penjing.train.place import on_this_machine
 from penjing.train.profile import UNTIMED, Clock
+from penjing.train.ranks import ALONE, Ranks
 from penjing.train.recipe import TrainingRecipe
 from penjing.train.state import RunState, StateDirectory
 from penjing.train.step import OnLook, Stepper, spoilt
@@ -76,6 +78,7 @@ def train(
     states: StateDirectory | None = None,
     on_look: OnLook | None = None,
     clock: Clock = UNTIMED,
+    ranks: Ranks = ALONE,
     progress: Progress = SILENT,
 ) -> TrainingResult:
     """Train ``encoder`` in place.
@@ -89,6 +92,7 @@ def train(
         validation: looked at as the recipe says; needed if it says so.
         states: where resumable states live while the run lasts; None keeps none.
         clock: told of the parts of each step.
+        ranks: this process's place among those that train; see :func:`penjing.train.ranks.joined`.
         on_look: told of each look at the validation split; says whether the run should end there.
         progress: where to show it.
 
@@ -98,12 +102,12 @@ def train(
         ResourceError: not even a small pass fits the memory.
         UsageError: more frozen layers than there are, or states of another run.
     """
-    _refuse_impossible(encoder, data, recipe, validation)
-    torch.set_num_threads(recipe.threads or usable_cores())
+    _refuse_impossible(encoder, data, recipe, validation, ranks)
+    torch.set_num_threads(recipe.threads or max(1, usable_cores() // on_this_machine()))
     _set_dropout(encoder, recipe.dropout)
     encoder.freeze(recipe.frozen_layers)
     run = Stepper(encoder, data, objective, recipe=recipe, seed=seed)
-    run.on_look, run.clock = on_look, clock
+    run.on_look, run.clock, run.ranks = on_look, clock, ranks
     with clock.part("frozen layers"):
         run.compute_frozen(progress)
     begun = states.restore(encoder.model, run.optimiser, progress) if states else None
@@ -223,7 +227,12 @@ class _Course:
     def _save(self) -> None:
         """Save where it is time to. A state is a convenience: a disk that refuses it does not stop the run."""
         every_s = self._run.recipe.save_every_s
-        if self._states is None or every_s is None or time.monotonic() - self._saved_at < every_s:
+        if (
+            self._states is None
+            or not self._run.ranks.is_first
+            or every_s is None
+            or time.monotonic() - self._saved_at < every_s
+        ):
             return
         if not spoilt(self._run.encoder.model):
             try:
@@ -264,10 +273,15 @@ def _set_dropout(encoder: PackedModel, dropout: float | None) -> None:
 
 
 def _refuse_impossible(
-    encoder: PackedModel, data: TrainingSet, recipe: TrainingRecipe, validation: TrainingSet | None
+    encoder: PackedModel, data: TrainingSet, recipe: TrainingRecipe, validation: TrainingSet | None, ranks: Ranks
 ) -> None:
     if not data.sequences:
         raise DataError("the training split is empty", expected="at least one row")
+    if ranks.count > 1 and data.together > 1:
+        raise UsageError(
+            f"{ranks.count} processes train on pairs, each of which is told apart from all others of its step",
+            expected="one process",
+        )
     if recipe.validate_every is not None and validation is None:
         raise UsageError(
             "training.validate_every is set, and there is no validation split",

@@ -8,6 +8,7 @@ step that does not fit the memory is done again in passes of half the tokens.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from penjing.train.frozen import FrozenFeatures, autocast
 from penjing.train.optimiser import build_optimiser, rate_factor
 from penjing.train.plan import StepPlan
 from penjing.train.profile import UNTIMED, Clock
+from penjing.train.ranks import ALONE
 from penjing.train.recipe import TrainingRecipe, resolve_precision
 from penjing.train.training_set import Objective, Pass, PassObjective, Plain, TrainingSet
 
@@ -45,6 +47,7 @@ class Stepper:
     Attributes:
         on_look: told of each look at the validation split; says whether the run should end there.
         clock: told of the parts of each step.
+        ranks: this process's place among those that train.
         pass_tokens: tokens a forward pass; smaller than the recipe's once a step did not fit the memory.
         left_out: steps that gave no number, so far.
     """
@@ -69,6 +72,7 @@ class Stepper:
         self._done = 0.0
         self.on_look: OnLook | None = None
         self.clock: Clock = UNTIMED
+        self.ranks = ALONE
         self.frozen: FrozenFeatures | None = None
         self._epoch = 0
         self._lengths = data.lengths_of(np.arange(len(data.sequences)))
@@ -106,7 +110,9 @@ class Stepper:
 
     def _update(self, step: int, rows: npt.NDArray[np.int64], rate: float, progress: Progress) -> dict[str, float]:
         """Forward, backward, clip, and move the weights; loss and gradient norm, unless they are no numbers."""
-        loss = self._gradients(step, rows, progress)
+        loss = self.ranks.sum(self._gradients(step, rows, progress))
+        with self.clock.part("sum gradients"):
+            self.ranks.sum_gradients(self._trained)
         with self.clock.part("clip"):
             norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self.recipe.clip_norm or float("inf")))
         if not np.isfinite(loss) or not np.isfinite(norm):
@@ -124,11 +130,13 @@ class Stepper:
 
     def mean_loss(self, data: TrainingSet) -> float:
         """Mean loss over real targets, without dropout, in passes of the usual size."""
-        passes = data.all_passes(batch_size=self.recipe.batch_size, pass_tokens=self.pass_tokens)
+        alike = self.pass_tokens if self.ranks is ALONE else self.recipe.pass_tokens  # for all processes
+        passes = data.all_passes(batch_size=self.recipe.batch_size, pass_tokens=alike)
+        mine = islice(passes, self.ranks.rank, None, self.ranks.count)
         self.encoder.model.eval()
         done, self._done = self._done, 1.0
         with torch.no_grad():
-            total = sum(float(self._loss(data, rows)) for rows in passes)
+            total = self.ranks.sum(sum(float(self._loss(data, rows)) for rows in mine))
         self._done = done
         self.encoder.model.train()
         return total / data.weight_of(np.arange(len(data.sequences)))
@@ -142,13 +150,15 @@ class Stepper:
         return examples[:, None] * self.data.together + np.arange(self.data.together)
 
     def _gradients(self, step: int, rows: npt.NDArray[np.int64], progress: Progress) -> float:
-        """Fill the gradients of a step; its mean loss."""
+        """Fill the gradients of this process's share of a step; what that adds to the step's mean loss."""
+        mine = self.ranks.mine(rows, self._lengths[rows])
         while True:
-            torch.manual_seed(self.seed * 1_000_003 + step)  # dropout of a step does not depend on how we came to it
+            # Dropout of a step does not depend on how we came to it.
+            torch.manual_seed(self.ranks.seed(self.seed * 1_000_003 + step))
             self.optimiser.zero_grad(set_to_none=True)
             share_of = self.data.weight_of(rows)
             try:
-                passes = self.data.passes(rows, self.pass_tokens)
+                passes = self.data.passes(mine, self.pass_tokens) if len(mine) else ()
                 return sum(self._backward(part, share_of=share_of) for part in passes)
             except (RuntimeError, MemoryError) as error:
                 if not _is_want_of_memory(error):

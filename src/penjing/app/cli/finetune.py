@@ -47,6 +47,7 @@ def _finetune(
     from penjing.app.recipes import FinetuneRecipe
     from penjing.app.terminal import TerminalProgress, quality_table, show, speed_table
     from penjing.core.recipe import resolve_recipe
+    from penjing.train.place import is_helper
     from penjing.train.profile import UNTIMED, Profile
 
     flags = {
@@ -54,6 +55,11 @@ def _finetune(
         "training.epochs": epochs, "text.max_tokens": max_tokens, "seed": seed,
     }  # fmt: skip
     told = resolve_recipe(FinetuneRecipe, recipe, sets or (), flags=flags)
+    if is_helper():
+        from penjing.app.taking_part import take_part
+
+        take_part(told, store=store)
+        return
     clock = Profile() if profile else None
     done = finetune(told, store=store, clock=clock or UNTIMED, progress=TerminalProgress())
     if as_json:
