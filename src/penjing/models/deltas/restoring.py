@@ -52,7 +52,7 @@ def find_base(delta: Delta, *, find: Callable[[str], Base], base: str | None = N
         raise CheckpointError(
             f"{delta.path} holds what was added to {delta.facts.base.name!r}, which cannot be opened: {error.came}",
             expected=f"a checkpoint with digest {delta.facts.base.digest[:12]}…",
-            do=f"Say where it is: penjing delta apply {delta.path} --base PATH --to DIRECTORY.",
+            do=f"Say where it is by --base, or write it whole: penjing delta apply {delta.path} --base PATH --to NEW.",
         ) from error
     refuse_other_base(delta, found)
     return found
