@@ -35,7 +35,7 @@ BANNER = "<!-- Written by scripts/write_reference.py (make docs). Change the cod
 
 RECIPES: dict[str, type[BaseModel]] = {  # command that takes --recipe → what the recipe is checked against
     "quickstart": recipes.QuickstartRecipe, "finetune": recipes.FinetuneRecipe, "pretrain": PretrainRecipe,
-    "quantize": recipes.QuantizeCommand, "distill": recipes.DistillCommand, "export": recipes.ExportRecipe,
+    "quantize": recipes.QuantizeCommand, "distill": recipes.DistillCommand, "export": recipes.ExportCommand,
     "search": SearchRecipe, "models": recipes.ListRecipe, "evaluate": DataRecipe, "predict": DataRecipe,
     "knowledge add": KnowledgeRecipe,
     "knowledge ask": KnowledgeRecipe, "serve": ServeRecipe,

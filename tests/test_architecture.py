@@ -31,7 +31,7 @@ ALLOWED = {
     "data": {"core", "tokens"},
     "engines": {"core", "tokens"},
     "models": {"core", "tokens", "data"},
-    "tasks": {"core", "tokens", "data"},
+    "tasks": {"core", "tokens", "data", "engines"},
     "evaluate": {"core", "store"},
     "train": {"core", "tokens", "models"},
     "export": {"core", "tokens", "engines", "models"},

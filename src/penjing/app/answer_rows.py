@@ -14,11 +14,12 @@ from penjing.tasks.multi_label import LabelsPrediction
 from penjing.tasks.question_answering import Answered
 from penjing.tasks.regression import NumberPrediction
 from penjing.tasks.text_classification import Prediction
+from penjing.tasks.translation import Translated
 
 Row = dict[str, Any]
 
 
-def row_of(answer: Answer, labels: Sequence[str] = ()) -> Row:
+def row_of(answer: Answer | Translated, labels: Sequence[str] = ()) -> Row:
     """An answer as JSON data.
 
     Args:
@@ -32,6 +33,8 @@ def row_of(answer: Answer, labels: Sequence[str] = ()) -> Row:
     if isinstance(answer, Answered):
         told = {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(answer).items()}
         return {name: value for name, value in told.items() if name != "others" or labels}
+    if isinstance(answer, Translated):
+        return {"translation": answer.text, "score": round(answer.score, 6), "complete": answer.complete}
     if isinstance(answer, NumberPrediction):
         return {"score": answer.score}
     if not isinstance(answer, Prediction | LabelsPrediction):
@@ -69,6 +72,7 @@ def arrow_schema(row: Row) -> Any:
         "probabilities": arrow.map_(text, share),
         "entities": arrow.list_(arrow.struct([("label", text), *place])),
         "answer": text, "start": whole, "end": whole, "no_answer": share, "others": arrow.list_(arrow.struct(place)),
+        "translation": text, "complete": arrow.bool_(),
         "embedding": arrow.list_(arrow.float32()), "masks": arrow.list_(arrow.list_(arrow.struct(candidate))),
     }  # fmt: skip
     return arrow.schema([(name, types[name]) for name in row])

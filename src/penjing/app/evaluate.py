@@ -7,9 +7,9 @@ from pathlib import Path
 
 from penjing.app.evidence import report_content
 from penjing.app.judging import judge_files
-from penjing.app.origin import prepare_for
+from penjing.app.origin import prepare_for, settings_of
 from penjing.app.prepared import Part
-from penjing.app.tasks import Judgement, TextSettings, flow_of
+from penjing.app.tasks import Judgement, flow_of
 from penjing.core.progress import SILENT, Progress
 from penjing.data import DataRecipe, load_split
 from penjing.evaluate import write_report
@@ -72,7 +72,7 @@ def evaluate(
 def _part(bundle: Bundle, data: str | None, columns: DataRecipe | None, progress: Progress) -> Part:
     if data is None:
         return prepare_for(bundle, progress).test
-    outputs, text, problem = bundle.manifest.labels, bundle.manifest.text, bundle.manifest.problem_type
+    outputs, problem = bundle.manifest.labels, bundle.manifest.problem_type
     flow, columns = flow_of(bundle.manifest.task, problem), (columns or DataRecipe(train=data)).answering(problem)
     split = load_split(data, flow.labels_behind(outputs), task=flow.task, recipe=columns)
-    return flow.part(split, TextSettings(bundle.file(text.tokenizer), text.max_tokens, text.stride), outputs)
+    return flow.part(split, settings_of(bundle), outputs)

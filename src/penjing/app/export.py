@@ -13,10 +13,10 @@ from penjing.app.importing import copy_ready, longest_of, probes_for, publish_ch
 from penjing.app.judging import compare, judge_files
 from penjing.app.origin import origin_of, prepare_for
 from penjing.app.publishing import export_fp32, publish
-from penjing.app.recipes import ExportRecipe, PublishRecipe
+from penjing.app.recipes import ExportCommand, ExportRecipe, PublishRecipe
 from penjing.core.errors import UsageError
 from penjing.core.machine import describe_machine
-from penjing.core.nouns import Measurement
+from penjing.core.nouns import Measurement, Translation
 from penjing.core.progress import SILENT, Progress
 from penjing.core.recipe import check_recipe, recipe_digest
 from penjing.evaluate import Comparison
@@ -33,6 +33,7 @@ def export(
     task: str | None = None,
     max_tokens: int | None = None,
     base: str | None = None,
+    translation: Translation | None = None,
     progress: Progress = SILENT,
 ) -> Bundle:
     """Publish a new version of ``model`` that another engine runs, or under ``name`` a checkpoint as it is.
@@ -45,6 +46,7 @@ def export(
         task: what the checkpoint is for.
         max_tokens: of a sequence.
         base: where the base of a version lies that holds a delta; None is where it lay when it was trained.
+        translation: languages and search of a translation model; None is what ``engine`` says of them.
         progress: where to show it.
 
     Raises:
@@ -53,8 +55,10 @@ def export(
         ExportError, ParityError: nothing is registered.
     """
     if name is not None:
-        told = {"name": name, "model": model, "task": task, "max_tokens": max_tokens}
-        whole = told | {"export": (engine or ExportRecipe()).model_dump()}
+        told: dict[str, object] = {"name": name, "model": model, "task": task, "max_tokens": max_tokens}
+        translation = translation or (engine.translation if isinstance(engine, ExportCommand) else Translation())
+        told["translation"] = translation.model_dump()
+        whole = told | {"export": {"engine": (engine or ExportRecipe()).engine}}
         recipe = check_recipe(PublishRecipe, whole, origin="the call")
         return publish_checkpoint(recipe, store=store, progress=progress)
     return _export_version(model, store=store, engine=engine, base=base, progress=progress)

@@ -18,6 +18,7 @@ from penjing.core.machine import describe_machine
 from penjing.core.nouns import Embedding, Task
 from penjing.core.progress import SILENT, Progress
 from penjing.core.recipe import recipe_digest
+from penjing.data import load_splits
 from penjing.evaluate import SystemRow
 from penjing.models.checkpoint import Checkpoint, find_checkpoint
 from penjing.models.tasks import WRITING_TASKS
@@ -56,10 +57,12 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, clock: Clock = UNTIMED, pro
     Raises:
         PenjingError: of the stage that failed; the store is then as it was.
     """
-    checkpoint = find_checkpoint(recipe.model)
+    checkpoint = find_checkpoint(str(_from_scratch(recipe, store, progress)) if recipe.scratch else recipe.model)
     _refuse_too_long(recipe, checkpoint)
     flow, text = flow_of(recipe.task, recipe.problem), recipe.text
-    settings = TextSettings(checkpoint.tokenizer, text.max_tokens, text.overlap)
+    settings = TextSettings(
+        checkpoint.tokenizer, text.max_tokens, text.overlap, translation=recipe.translation, start=checkpoint.start_id
+    )
     with clock.part("read and tokenise"):
         data = prepare(recipe.data, flow, settings, seed=recipe.seed, progress=progress)
     flow.refuse_unteachable(data.train)
@@ -94,7 +97,19 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, clock: Clock = UNTIMED, pro
                 progress=progress,
             )
     shutil.rmtree(states, ignore_errors=True)
+    if recipe.scratch:
+        shutil.rmtree(checkpoint.path, ignore_errors=True)
     return Finetuned(ended.bundle, ended.judgement, data, ended.systems, trained.seconds, metric=ended.judgement.metric)
+
+
+def _from_scratch(recipe: FinetuneRecipe, store: Path, progress: Progress) -> Path:
+    """A new model of the recipe's size; the same one where this recipe was killed before."""
+    from penjing.app.scratch import scratch_checkpoint
+
+    train = load_splits(recipe.data, recipe.task, seed=recipe.seed).train
+    progress.say(f"Training a tokenizer on {train.rows:,} pairs …")
+    target = store / ".runs" / f"scratch-{digest({'recipe': recipe_digest(recipe), 'data': train.sha256})[:16]}"
+    return scratch_checkpoint(recipe, (text for one in train.examples for text in one.texts), target)
 
 
 def _refuse_too_long(recipe: FinetuneRecipe, checkpoint: Checkpoint) -> None:
@@ -123,6 +138,7 @@ def _draft(
         labels=data.outputs,
         problem_type=recipe.problem,
         embedding=embedding,
+        translation=recipe.translation if recipe.task is Task.TRANSLATION else None,
         text=TextLimits(
             max_tokens=recipe.text.max_tokens,
             pad_id=checkpoint.pad_id,

@@ -20,7 +20,9 @@ from penjing.core.recipe import recipe_digest
 from penjing.export.probes import random_probes
 from penjing.models.checkpoint import Checkpoint, copy_checkpoint, find_checkpoint
 from penjing.models.pooling import MODULES, read_longest, write_embedding
+from penjing.models.tasks import WRITING_TASKS
 from penjing.store import Bundle, EngineSpec, ManifestDraft, Parent, Store, TextLimits
+from penjing.tasks.translation import Translator
 from penjing.tokens import Encoding
 
 _LONGEST_PROBE = 128
@@ -44,6 +46,8 @@ def publish_checkpoint(recipe: PublishRecipe, *, store: Path, progress: Progress
     problem = checkpoint.problem if task is Task.TEXT_CLASSIFICATION else None
     flow, embedding = flow_of(task, problem), checkpoint.embedding if task is Task.FEATURE_EXTRACTION else None
     longest = longest_of(checkpoint, recipe.max_tokens)
+    if task is Task.TRANSLATION:
+        Translator(checkpoint.tokenizer, recipe.translation, max_tokens=longest)  # refuses languages it does not know
     with Store(store).stage(recipe.name) as staging:
         copy_ready(checkpoint, staging.path / "checkpoint", task, longest=longest)
         progress.say("Exporting, and comparing the export with Transformers …")
@@ -53,6 +57,7 @@ def publish_checkpoint(recipe: PublishRecipe, *, store: Path, progress: Progress
             labels=_outputs(checkpoint, task),
             problem_type=problem,
             embedding=embedding,
+            translation=recipe.translation if task is Task.TRANSLATION else None,
             text=TextLimits(max_tokens=longest, pad_id=checkpoint.pad_id, stride=longest // 4 if flow.windowed else 0),
             **_evidence(recipe, checkpoint, embedding, spec=spec, difference=difference),
         )
@@ -89,6 +94,8 @@ def copy_ready(checkpoint: Checkpoint, target: Path, task: Task, *, longest: int
 def probes_for(checkpoint: Checkpoint, longest: int) -> list[Encoding]:
     """Sequences on which to compare an export of a checkpoint."""
     vocabulary = int(checkpoint.config.get("vocab_size", 1000))
+    if checkpoint.task is Task.TRANSLATION:
+        vocabulary -= 1  # Marian's last id is for padding, and its engine lacks it
     return random_probes(vocabulary=vocabulary, max_tokens=min(_LONGEST_PROBE, longest))
 
 
@@ -105,7 +112,7 @@ def longest_of(checkpoint: Checkpoint, wanted: int | None = None) -> int:
 
 
 def _outputs(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
-    if task in (Task.FEATURE_EXTRACTION, Task.FILL_MASK, Task.QUESTION_ANSWERING, Task.TEXT_GENERATION):
+    if task in (Task.FEATURE_EXTRACTION, Task.FILL_MASK, Task.QUESTION_ANSWERING, *WRITING_TASKS):
         return flow_of(task).outputs_for(())
     return _labels(checkpoint)
 

@@ -29,8 +29,7 @@ def prepare_for(bundle: Bundle, progress: Progress, *, given: DataRecipe | None 
         DataError: labels that the bundle does not know.
         UsageError: it carries none and none was given, or both; or the data have changed since.
     """
-    text, flow = bundle.manifest.text, flow_of(bundle.manifest.task, bundle.manifest.problem_type)
-    settings = TextSettings(bundle.file(text.tokenizer), text.max_tokens, text.stride)
+    flow, settings = flow_of(bundle.manifest.task, bundle.manifest.problem_type), settings_of(bundle)
     if given is not None:
         if "data" in origin_of(bundle):
             raise UsageError(f"{bundle.reference} carries its own data", expected="no other")
@@ -69,3 +68,11 @@ def origin_recipe(bundle: Bundle) -> FinetuneRecipe:
             do="To quantise a version that was published as it came, give --data.",
         )
     return check_recipe(FinetuneRecipe, values, origin=f"the recipe in {bundle.reference}")
+
+
+def settings_of(bundle: Bundle) -> TextSettings:
+    """How a bundle's texts become tokens."""
+    text = bundle.manifest.text
+    return TextSettings(
+        bundle.file(text.tokenizer), text.max_tokens, text.stride, translation=bundle.manifest.translation
+    )

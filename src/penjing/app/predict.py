@@ -9,18 +9,21 @@ from pathlib import Path
 import numpy as np
 
 from penjing.app.judging import open_drafted
+from penjing.app.tasks.translation import WINDOW, translate
 from penjing.core.errors import DataError
+from penjing.core.nouns import Translation
 from penjing.engines import Engine
 from penjing.engines.bulk import bulk_outputs, bulk_token_outputs
 from penjing.store import Bundle, Store, parse_reference
 from penjing.tasks.answering import Answer, Answerer, answerer
 from penjing.tasks.asked import Asked
+from penjing.tasks.translation import Translated, Translator
 from penjing.tokens import Text
 
 _WINDOW = 1024
 
 
-def predict(model: str, texts: Iterable[Text], *, store: Path) -> Iterator[Answer]:
+def predict(model: str, texts: Iterable[Text], *, store: Path) -> Iterator[Answer | Translated]:
     """Answer texts one after another; reads ahead a window at a time, so endless input is fine.
 
     Args:
@@ -33,6 +36,8 @@ def predict(model: str, texts: Iterable[Text], *, store: Path) -> Iterator[Answe
         DataError: a text that is blank or no valid Unicode; its number is in the message.
     """
     bundle = Store(store).bundle(*parse_reference(model))
+    if bundle.manifest.translation is not None:
+        return _translations(iter(texts), bundle)
     return _answers(iter(texts), answerer_of(bundle), open_drafted(bundle.path, bundle.manifest))
 
 
@@ -64,6 +69,24 @@ def _answers(texts: Iterator[Text], answering: Answerer, engine: Engine) -> Iter
         engine.close()
 
 
+def translator_of(bundle: Bundle) -> Translator:
+    """What makes translations with a bundle's engine."""
+    limits, how = bundle.manifest.text, bundle.manifest.translation or Translation()
+    return Translator(bundle.file(limits.tokenizer), how, max_tokens=limits.max_tokens)
+
+
+def _translations(texts: Iterator[Text], bundle: Bundle) -> Iterator[Translated]:
+    translator, engine, done = translator_of(bundle), open_drafted(bundle.path, bundle.manifest), 0
+    try:
+        while window := list(islice(texts, WINDOW)):
+            for number, text in enumerate(window, start=done + 1):
+                _refuse_ill_formed(text, number)
+            yield from translate(engine, translator, [str(text) for text in window])
+            done += len(window)
+    finally:
+        engine.close()
+
+
 def outputs_of(engine: Engine, answering: Answerer, asked: Asked) -> np.ndarray:
     """Rows of all sequences, in their order."""
     rows: list[np.ndarray] = [np.zeros((0, 0), np.float32)] * len(asked.sequences)
@@ -82,7 +105,11 @@ def _refuse_unanswerable(text: Text, number: int, *, windowed: bool) -> None:
     read = parts if windowed else parts[:1]
     if not all(part.strip() for part in read):
         raise DataError(f"text {number} is blank", expected="some text to answer", do="Leave blank lines out.")
+    _refuse_ill_formed(text, number)
+
+
+def _refuse_ill_formed(text: Text, number: int) -> None:
     try:
-        "".join(parts).encode()
+        "".join((text,) if isinstance(text, str) else text).encode()
     except UnicodeEncodeError as error:
         raise DataError(f"text {number} holds bytes that are not UTF-8", expected="valid text") from error

@@ -26,6 +26,7 @@ class Part:
         weights: real targets of each sequence; None is one each.
         windows: the windows of each example; None where none is windowed.
         trial: what a client would send of each example to try the model, where that is not what it holds.
+        encoder: what made the sequences, for tasks whose answers are texts again.
         together: sequences of an example, one after another, where none is windowed: 2 for pairs of texts.
     """
 
@@ -36,6 +37,7 @@ class Part:
     windows: Sequence[Sequence[Window]] | None = None
     together: int = 1
     trial: Sequence[Text] | None = None
+    encoder: Any = None
 
     @property
     def tokens(self) -> int:

@@ -24,6 +24,7 @@ from penjing.export.openvino_ir import write_openvino
 from penjing.models.checkpoint import inspect_checkpoint
 from penjing.models.tasks import WRITING_TASKS, reads_of
 from penjing.store import Bundle, EngineSpec, ManifestDraft, Staging
+from penjing.tasks.translation import source_of
 from penjing.tokens import Encoding
 
 _READ = 4  # tokens that are compared of a probe that names none, where a head reads those that are named
@@ -39,7 +40,7 @@ def export_fp32(directory: Path, recipe: ExportRecipe, *, probes: Sequence[Encod
         ExportError, ParityError: nothing usable was written.
     """
     if inspect_checkpoint(directory / "checkpoint").task in WRITING_TASKS:
-        return export_generator(directory, probes=[_prompt(probe) for probe in probes])
+        return export_generator(directory, probes=[prompt_of(probe) for probe in probes])
     if recipe.engine == "ctranslate2":
         raise UsageError("engine ctranslate2", expected="a model that writes: it runs no other")
     engine: EngineName = "onnxruntime" if recipe.engine == "auto" else recipe.engine
@@ -86,8 +87,10 @@ def export_generator(
     return EngineSpec(name="ctranslate2", precision=precision, file=path, takes_type_ids=False, reads="chosen"), found
 
 
-def _prompt(probe: Encoding) -> Prompt:
-    """What stands before the first token that counts, and leaves room for an answer."""
+def prompt_of(probe: Encoding) -> Prompt:
+    """What stands before the first token that counts, and leaves room for an answer; of a pair its source."""
+    if probe.type_ids is not None:
+        return Prompt(source_of(probe).tolist())
     first = len(probe) if probe.chosen is None or not len(probe.chosen) else int(probe.chosen[0]) + 1
     return Prompt(probe.ids[: max(1, min(first, len(probe) - ANSWER_TOKENS))].tolist())
 

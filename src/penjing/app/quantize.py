@@ -24,6 +24,7 @@ from penjing.app.measure import System, measure, served, trial_server, trial_tex
 from penjing.app.origin import origin_of, prepare_for
 from penjing.app.prepared import Part, PreparedData
 from penjing.app.publishing import publish, served_bytes
+from penjing.app.quantize_writing import make_int8_writer, measure_writers
 from penjing.app.recipes import QuantizeCommand
 from penjing.app.tasks import Judgement, flow_of
 from penjing.compress.quantize import Quantised, quantise
@@ -35,6 +36,7 @@ from penjing.core.recipe import recipe_digest
 from penjing.evaluate import Change, Comparison, EmbeddingChange, NumbersChange, SystemRow
 from penjing.export.onnx_export import export_onnx
 from penjing.export.probes import random_probes
+from penjing.models.tasks import WRITING_TASKS
 from penjing.store import Bundle, EngineSpec, ManifestDraft, Parent, Store, parse_reference
 from penjing.tokens import Encoding
 
@@ -140,6 +142,8 @@ def _make(
     parent: Bundle, target: Path, data: PreparedData, *, command: QuantizeCommand, progress: Progress
 ) -> Quantised:
     """Engine and tokenizer of the new version, in ``target``."""
+    if parent.manifest.task in WRITING_TASKS:
+        return make_int8_writer(parent, target, data)
     tokenizer = target / parent.manifest.text.tokenizer
     tokenizer.parent.mkdir(parents=True)
     shutil.copyfile(parent.file(parent.manifest.text.tokenizer), tokenizer)
@@ -182,6 +186,7 @@ def _draft(
         labels=manifest.labels,
         problem_type=manifest.problem_type,
         embedding=manifest.embedding,
+        translation=manifest.translation,
         text=manifest.text,
         engine=EngineSpec(name=made.engine, precision="int8", file=file, takes_type_ids=types, reads=reads),
         recipe=recipe | {"origin": origin_of(parent)},
@@ -221,11 +226,13 @@ def _measure(
     progress: Progress,
 ) -> tuple[tuple[SystemRow, ...], dict[str, Measurement]]:
     """The speed table of all systems, and the figures of the new version with its speed-up over the old."""
+    versions = [(parent.path, parent.manifest.draft()), (directory, draft)]
+    if draft.task in WRITING_TASKS:
+        return measure_writers(versions, quality, test=test, recipe=command.measure, progress=progress)
     texts, tokens = trial_texts(test, flow_of(draft.task, draft.problem_type))
-    before, clients = parent.manifest.draft(), command.measure.clients
-    with trial_server([(parent.path, before), (directory, draft)], model="trial") as url:
+    with trial_server(versions, model="trial") as url:
         systems = [
-            served(name, url, f"/v1/models/trial/versions/{version}:predict", clients=clients)
+            served(name, url, f"/v1/models/trial/versions/{version}:predict", clients=command.measure.clients)
             for version, name in enumerate(("Penjing fp32", "Penjing int8"), start=1)
         ]
         if peer:

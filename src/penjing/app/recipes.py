@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from penjing.compress.recipe import QuantizeRecipe
-from penjing.core.nouns import Frozen, Problem, Task
+from penjing.core.nouns import Frozen, Problem, Task, Translation
 from penjing.core.plain_yaml import write_yaml
 from penjing.data import DataRecipe
 from penjing.store.manifest import NAME_PATTERN
@@ -43,6 +43,16 @@ class ExportRecipe(Frozen):
     engine: Literal["auto", "onnxruntime", "openvino", "ctranslate2"] = "auto"
 
 
+class ExportCommand(ExportRecipe):
+    """What ``penjing export`` is told.
+
+    Attributes:
+        translation: languages and search of a translation model that is published as it is.
+    """
+
+    translation: Translation = Translation()
+
+
 class MeasureRecipe(Frozen):
     """How speed is measured through the server.
 
@@ -55,6 +65,28 @@ class MeasureRecipe(Frozen):
     rounds: int = Field(6, ge=1, le=1000)
     requests: int = Field(48, ge=1)
     clients: int = Field(8, ge=1, le=256)
+
+
+class ScratchRecipe(Frozen):
+    """The size of a translation model that begins from nothing.
+
+    Attributes:
+        vocabulary: pieces of both languages together.
+        width: of hidden states.
+        layers: of the encoder, and of the decoder.
+        heads: of attention.
+    """
+
+    vocabulary: int = Field(8000, ge=64, le=256_000)
+    width: int = Field(256, ge=8, le=4096)
+    layers: int = Field(3, ge=1, le=48)
+    heads: int = Field(4, ge=1, le=64)
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width {self.width} is no even multiple of {self.heads} heads")
+        return self
 
 
 class FinetuneRecipe(Frozen):
@@ -80,10 +112,13 @@ class FinetuneRecipe(Frozen):
         Task.QUESTION_ANSWERING,
         Task.FEATURE_EXTRACTION,
         Task.TEXT_GENERATION,
+        Task.TRANSLATION,
     ] = Task.TEXT_CLASSIFICATION
     model: str = "all-minilm-l6-v2"
+    scratch: ScratchRecipe | None = None
     data: DataRecipe
     text: TextRecipe = TextRecipe()
+    translation: Translation = Translation()
     training: TrainingRecipe = TrainingRecipe()
     few_shot: FewShotRecipe | None = None
     checkpoint: Literal["auto", "whole", "delta"] = "auto"
@@ -93,7 +128,8 @@ class FinetuneRecipe(Frozen):
 
     @model_validator(mode="after")
     def _classes_are_there(self) -> Self:
-        of_classes = self.training.class_weights != "none" or self.training.label_smoothing > 0
+        smooths = self.training.label_smoothing > 0 and self.task is not Task.TRANSLATION
+        of_classes = self.training.class_weights != "none" or smooths
         if of_classes and self.problem is not Problem.SINGLE_LABEL:
             named, what = (
                 (Problem.SINGLE_LABEL, self.problem) if self.problem else (Task.TEXT_CLASSIFICATION, self.task)
@@ -101,6 +137,8 @@ class FinetuneRecipe(Frozen):
             raise ValueError(f"class_weights and label_smoothing are of {named}, not of {what}")
         if self.task is not Task.TEXT_CLASSIFICATION and self.data.problem is not Problem.SINGLE_LABEL:
             raise ValueError(f"problem_type {self.data.problem} is of text-classification, not of {self.task.value}")
+        if (self.translation != Translation() or self.scratch) and self.task is not Task.TRANSLATION:
+            raise ValueError(f"translation and scratch are of the task translation, not of {self.task.value}")
         return self
 
     @model_validator(mode="after")
@@ -131,6 +169,7 @@ class PublishRecipe(Frozen):
     model: str
     task: Task | None = None
     max_tokens: int | None = Field(None, ge=4, le=8192)
+    translation: Translation = Translation()
     export: ExportRecipe = ExportRecipe()
 
 

@@ -19,7 +19,7 @@ from penjing.app.tasks import flow_of
 from penjing.core.nouns import Embedding, Problem, Task
 from penjing.core.progress import Progress
 from penjing.models.checkpoint import Checkpoint, copy_tokenizer
-from penjing.models.decoder import PackedDecoder, PackedModel, packed_model
+from penjing.models.decoder import PackedModel, packed_model
 from penjing.models.deltas.adapters import Adapters
 from penjing.models.deltas.difference import read_base
 from penjing.models.deltas.restoring import restore
@@ -138,7 +138,7 @@ def _numbers_scaled(model: Any, checkpoint: Checkpoint, *, recipe: FinetuneRecip
 
 def _within(packed: PackedModel, told: TrainingRecipe) -> TrainingRecipe:
     """The recipe with passes that the model takes."""
-    if not isinstance(packed, PackedDecoder):
+    if isinstance(packed, PackedEncoder):
         return told
     return told.model_copy(update={"pass_tokens": min(told.pass_tokens, packed.most_tokens)})
 

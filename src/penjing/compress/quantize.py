@@ -26,7 +26,7 @@ from penjing.compress.recipe import QuantizeRecipe
 from penjing.core.errors import GateRefusal
 from penjing.core.machine import describe_machine, usable_cores
 from penjing.core.progress import SILENT, Progress
-from penjing.engines import ENGINE_FILES, EngineName, open_engine
+from penjing.engines import ENGINE_FILES, EngineName, GeneratorName, open_engine
 from penjing.engines.bulk import bulk_outputs, bulk_token_outputs
 from penjing.export.probes import write_probes
 from penjing.export.process import run_worker
@@ -47,7 +47,7 @@ class Quantised:
         note: why this kind, in a sentence.
     """
 
-    engine: EngineName
+    engine: EngineName | GeneratorName
     file: Path
     note: str
 

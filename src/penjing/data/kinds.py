@@ -14,6 +14,7 @@ from penjing.data.multi_label import check_multi_label, take_multi_label_rows
 from penjing.data.numbers import check_numbers, take_number_rows
 from penjing.data.overlap import texts_of
 from penjing.data.pairs import check_pairs, take_pair_rows
+from penjing.data.parallel import check_parallel, source_of, take_parallel_rows, untranslated_texts
 from penjing.data.questions import check_questions, context_of, take_question_rows, unanswered_questions
 from penjing.data.recipe import DataRecipe
 from penjing.data.tagged import check_tagged, take_tagged_rows
@@ -78,5 +79,6 @@ KINDS: dict[Task, Taking] = {
     Task.FILL_MASK: Taking(take_plain_rows, _anything),
     Task.FEATURE_EXTRACTION: Taking(take_pair_rows, check_pairs),
     Task.TEXT_GENERATION: Taking(take_generation_rows, check_generation, prompts_to_continue),
+    Task.TRANSLATION: Taking(take_parallel_rows, check_parallel, untranslated_texts, source_of),
     Task.QUESTION_ANSWERING: Taking(take_question_rows, check_questions, unanswered_questions, context_of),
 }

@@ -19,7 +19,8 @@ class DataRecipe(Frozen):
     """Where labelled text comes from and what to do with what is wrong in it.
 
     A source is a file (``.csv .tsv .tab .jsonl .ndjson .json .conll .iob .bio``, each also with
-    ``.gz``, SQuAD's form of ``.json`` included; ``.parquet .arrow .feather``), a folder with one
+    ``.gz``, SQuAD's form of ``.json`` included; ``.parquet .arrow .feather``), two files with aligned lines
+    for translation (``train.{en,de}``, the source first), a folder with one
     subfolder of texts a label, a named data set (``20newsgroups``, ``reuters-r8``, ``reuters-r52``),
     ``hf:name[:config][?split=…&revision=…]`` or ``sklearn:20newsgroups[?remove=headers,footers,quotes]``.
 
@@ -30,7 +31,8 @@ class DataRecipe(Frozen):
         validation: source of the validation rows. None: the one ``train`` itself carries unless
             ``validation_fraction`` is given.
         format: of files whose suffix does not say it; None goes by the suffix.
-        text, label, pair: column names; None looks for the usual ones.
+        text, label, pair: column names; None looks for the usual ones. For translation ``text`` is the source and
+            ``pair`` the target.
         problem_type: of text classification: ``single_label_classification``, ``multi_label_classification``
             (rows with a list of labels, perhaps empty) or ``regression`` (rows with a number). None is the
             second where ``label_separator`` or ``label_columns`` is given, else the first.

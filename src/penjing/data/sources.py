@@ -1,4 +1,5 @@
-"""What a source string means: a file by its suffix, a folder, a named data set, ``hf:`` or ``sklearn:``.
+"""What a source string means: a file by its suffix, two aligned files, a folder, a named data set, ``hf:`` or
+``sklearn:``.
 
 A plain name of the registry wins over a file of that name; write ``./name`` for the file.
 """
@@ -13,6 +14,7 @@ from urllib.parse import parse_qsl
 from penjing.core.errors import DataError, UsageError
 from penjing.data.examples import Row
 from penjing.data.named import DATA_SETS, named_file
+from penjing.data.readers.aligned import read_aligned, two_files
 from penjing.data.readers.columnar import read_arrow, read_parquet
 from penjing.data.readers.conll import read_conll
 from penjing.data.readers.delimited import read_csv, read_tsv
@@ -77,6 +79,8 @@ def read_rows(source: str, role: str, options: ReadOptions) -> Iterator[Row]:
         return read_hub(asked.name, config=asked.config, split=split, revision=asked.query.get("revision"))
     if source.startswith("sklearn:"):
         return read_newsgroups(subset=_newsgroups_subset(source, role), remove=_removed(source))
+    if (files := two_files(source)) and options.format is None:
+        return read_aligned(*files, options)
     path = Path(source).expanduser()
     reader = FORMATS[options.format] if options.format and not path.is_dir() else _reader_for(path)
     return reader(path, options)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.engines.base import Engine
+from penjing.engines.generating import Continuation, GenerationOptions, Generator, Prompt
 from penjing.tokens import Encoding, PackedBatch, Reads, pack_rows, pack_sequences, row_width
 
 # Sequences planned together: enough choice to fill rows well, few enough to stay small in memory.
@@ -85,3 +86,32 @@ def _run_all(engine: Engine, batches: Iterator[PackedBatch]) -> Iterator[tuple[P
             answer = waiting.popleft().result()
             waiting.extend(pool.submit(run, batch) for batch in islice(batches, 1))
             yield answer
+
+
+def bulk_answers(
+    generator: Generator, prompts: Sequence[Prompt], options: GenerationOptions, *, batch_tokens: int = BATCH_TOKENS
+) -> list[list[Continuation]]:
+    """Answers to many prompts, in their order: those of like length in one batch, all instances busy."""
+    answers: list[list[Continuation]] = [[] for _ in prompts]
+    rows = sorted(range(len(prompts)), key=lambda row: -len(prompts[row].ids))  # the longest first: they end last
+
+    def run(some: list[int]) -> None:
+        for row, found in zip(some, generator.generate([prompts[row] for row in some], options), strict=True):
+            answers[row] = found
+
+    with ThreadPoolExecutor(generator.instances) as pool:
+        for done in [pool.submit(run, some) for some in _budgeted(rows, prompts, batch_tokens)]:
+            done.result()
+    return answers
+
+
+def _budgeted(rows: Sequence[int], prompts: Sequence[Prompt], tokens: int) -> Iterator[list[int]]:
+    """Rows, ordered by falling length, in batches of so many tokens, padding counted."""
+    batch: list[int] = []
+    for row in rows:
+        if batch and (len(batch) + 1) * len(prompts[batch[0]].ids) > tokens:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch

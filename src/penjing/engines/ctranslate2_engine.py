@@ -178,6 +178,7 @@ def _settings(options: GenerationOptions, ends: tuple[int, ...], listening: Call
     drawn = options.temperature > 0
     return {
         "beam_size": options.beams,
+        "patience": options.patience,
         "num_hypotheses": options.hypotheses,
         "length_penalty": options.length_penalty,
         "repetition_penalty": options.repetition_penalty,

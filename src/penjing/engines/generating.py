@@ -73,6 +73,7 @@ class GenerationOptions:
         stop_ids: end an answer, besides the model's own.
         seed: of the draws; the same seed gives the same answer. Costs speed, see ``engines/sampling.py``.
         beams: of beam search; 1 is none. Not with a temperature.
+        patience: a search ends once ``beams`` times so many hypotheses have ended; more finds better ones.
         length_penalty: hypotheses are compared by the sum of their log-probabilities over length to this power.
         hypotheses: answers a prompt, best first.
         logprobs: whether to tell each token's, for answers that are not searched by beams.
@@ -87,6 +88,7 @@ class GenerationOptions:
     stop_ids: tuple[int, ...] = ()
     seed: int | None = None
     beams: int = 1
+    patience: float = 1.0
     length_penalty: float = 1.0
     hypotheses: int = 1
     logprobs: bool = False
@@ -105,6 +107,7 @@ class GenerationOptions:
             ("top_k", self.top_k is None or self.top_k >= 1, "at least 1"),
             ("repetition_penalty", 0 < self.repetition_penalty <= 100, "above 0, up to 100"),
             ("beams", 1 <= self.beams <= 64, "from 1 to 64"),
+            ("patience", 0 < self.patience <= 16, "above 0, up to 16"),
             ("length_penalty", abs(self.length_penalty) <= 100, "from -100 to 100"),
             ("hypotheses", 1 <= self.hypotheses <= 64, "from 1 to 64"),
         ):

@@ -26,6 +26,7 @@ from penjing.evaluate.paired import ClassChange, PairedComparison, PairedResult
 from penjing.evaluate.perplexity import PerplexityChange, PerplexityResult, perplexity_change, perplexity_of
 from penjing.evaluate.report import render_report, write_report
 from penjing.evaluate.speed import Round, ratio_over_rounds, summarise_latencies, summarise_rounds
+from penjing.evaluate.translations import TranslationChange, TranslationResult, TranslationScorer
 
 __all__ = [
     "COSINE",
@@ -71,6 +72,9 @@ __all__ = [
     "Round",
     "SystemRow",
     "TrainPoint",
+    "TranslationChange",
+    "TranslationResult",
+    "TranslationScorer",
     "ValidationPoint",
     "Verdict",
     "compare_labels",

@@ -21,6 +21,7 @@ from penjing.evaluate.masked import MaskedChange, MaskedResult
 from penjing.evaluate.numbers import NumbersChange, NumbersResult
 from penjing.evaluate.paired import PairedResult
 from penjing.evaluate.perplexity import PerplexityChange, PerplexityResult
+from penjing.evaluate.translations import TranslationChange, TranslationResult
 from penjing.store.manifest import DataRecord, FileRecord, Parent
 
 Quality = (
@@ -32,6 +33,7 @@ Quality = (
     | EmbeddingResult
     | MaskedResult
     | PerplexityResult
+    | TranslationResult
 )
 Change = (
     PairedResult
@@ -42,6 +44,7 @@ Change = (
     | EmbeddingChange
     | MaskedChange
     | PerplexityChange
+    | TranslationChange
 )
 
 

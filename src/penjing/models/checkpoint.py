@@ -18,6 +18,7 @@ from penjing.core.extras import require
 from penjing.core.files import PICKLE_SUFFIXES, digest, sha256_file
 from penjing.core.nouns import Embedding, Problem, Task
 from penjing.data import WEIGHTS, named_weights
+from penjing.models.converting import converted
 from penjing.models.deltas.facts import is_delta
 from penjing.models.deltas.restoring import restored
 from penjing.models.pooling import MODULES, POOLING_FILES, pooling_files, read_embedding
@@ -28,7 +29,8 @@ from penjing.tokens import TextEncoder
 # What travels with a model: enough to open it in Transformers, nothing that could run.
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt",
-    "sentencepiece.bpe.model", "spiece.model", "added_tokens.json", "chat_template.jinja",
+    "sentencepiece.bpe.model", "spiece.model", "added_tokens.json", "chat_template.jinja", "source.spm", "target.spm",
+    "target_tokenizer.json", "generation_config.json",
 )  # fmt: skip
 _NUMBERS = ("max_position_embeddings", "n_positions", "pad_token_id", "vocab_size")  # of config.json, where present
 _HUB_ANSWERS_WITHIN_S = 10.0
@@ -99,6 +101,11 @@ class Checkpoint:
         return int(self.config.get("pad_token_id") or 0)
 
     @property
+    def start_id(self) -> int:
+        """What a decoder begins with."""
+        return int(self.config.get("decoder_start_token_id") or 0)
+
+    @property
     def tokenizer(self) -> Path:
         """The tokenizer file."""
         return self.path / "tokenizer.json"
@@ -118,15 +125,15 @@ def find_checkpoint(source: str) -> Checkpoint:
     path = Path(source).expanduser()
     if path.exists() and not (source in WEIGHTS and path.is_file()):
         whole = restored(path, find=find_checkpoint) if is_delta(path) else path
-        return inspect_checkpoint(whole, source=source)
+        return inspect_checkpoint(converted(whole), source=source)
     if source in WEIGHTS:
-        return inspect_checkpoint(named_weights(source), source=source)
+        return inspect_checkpoint(converted(named_weights(source)), source=source)
     if source.startswith((".", "/", "~")) or source.count("/") > 1:
         raise CheckpointError(
             f"model {source!r} is not a directory",
             expected=f"a checkpoint directory, a hub name (org/model) or one of {', '.join(WEIGHTS)}",
         )
-    return inspect_checkpoint(_from_hub(source), source=source)
+    return inspect_checkpoint(converted(_from_hub(source)), source=source)
 
 
 def _from_hub(name: str) -> Path:

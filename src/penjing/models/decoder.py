@@ -22,6 +22,7 @@ from penjing.models.causal import IMPLEMENTATION, attend
 from penjing.models.families import unknown_family
 from penjing.models.heads import Head
 from penjing.models.packed import PackedEncoder, PackedTensors
+from penjing.models.translator import MOST_LOGITS, GroupedTranslator
 
 # Model type → the list of layers in the base model.
 DECODERS: dict[str, str] = {
@@ -36,7 +37,6 @@ DECODERS: dict[str, str] = {
     "smollm3": "layers",
 }
 WITHOUT_SDPA = ("gemma2",)  # whose own forward bounds scores, which the fused kernel cannot
-_MOST_LOGITS = 1 << 27
 _LAST = ("norm", "ln_f")  # what a base model does after its layers
 
 
@@ -78,7 +78,7 @@ class PackedDecoder(nn.Module):
     @property
     def most_tokens(self) -> int:
         """Of a pass: what keeps its logits, and what the loss makes of them, within some 2 GB."""
-        return max(128, _MOST_LOGITS // int(self.model.config.vocab_size))
+        return max(128, MOST_LOGITS // int(self.model.config.vocab_size))
 
     def forward(self, batch: PackedTensors, *, after: tuple[int, Tensor] | None = None) -> Tensor:
         """Logits (read cells, vocabulary) of the token after each cell that is read.
@@ -127,7 +127,7 @@ class PackedDecoder(nn.Module):
             layer.requires_grad_(False)
 
 
-PackedModel = PackedEncoder | PackedDecoder
+PackedModel = PackedEncoder | PackedDecoder | GroupedTranslator
 
 
 def packed_model(model: Any, embedding: Embedding | None = None) -> PackedModel:
@@ -137,4 +137,6 @@ def packed_model(model: Any, embedding: Embedding | None = None) -> PackedModel:
         model: of a family that is known.
         embedding: how a bare encoder makes a vector of a text.
     """
+    if model.config.is_encoder_decoder:
+        return GroupedTranslator(model)
     return PackedDecoder(model) if model.config.model_type in DECODERS else PackedEncoder(model, embedding)

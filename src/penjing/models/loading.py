@@ -13,7 +13,8 @@ from penjing.core.nouns import Problem, Task
 from penjing.models.checkpoint import Checkpoint, copy_tokenizer
 from penjing.models.decoder import DECODERS, WITHOUT_SDPA
 from penjing.models.families import FAMILIES, unknown_family
-from penjing.models.tasks import TASK_CLASSES
+from penjing.models.tasks import TASK_CLASSES, WRITING_TASKS
+from penjing.models.translator import TRANSLATORS
 from penjing.models.weights import refused_writes_told
 
 _SHOWN = 3
@@ -58,14 +59,14 @@ def load_model(
             output_loading_info=True,
             **_told_of_a_new_head(labels, problem),
         )
-    may_lack_head = is_bare or task not in (None, Task.TEXT_GENERATION)  # a vocabulary's head is never new
+    may_lack_head = is_bare or task not in (None, *WRITING_TASKS)  # a vocabulary's head is never new
     encoder = "" if is_bare else f"{model.base_model_prefix}."
     _refuse_gaps(checkpoint, found, encoder=encoder, may_lack_head=may_lack_head)
     return model.eval()
 
 
 def _refuse_unknown(checkpoint: Checkpoint, task: Task) -> None:
-    families = DECODERS if task is Task.TEXT_GENERATION else FAMILIES
+    families = {Task.TEXT_GENERATION: DECODERS, Task.TRANSLATION: TRANSLATORS}.get(task, FAMILIES)
     if checkpoint.model_type not in families:
         raise unknown_family(checkpoint.model_type, families)
 

@@ -15,6 +15,7 @@ TASK_CLASSES: dict[Task, tuple[str | tuple[str, ...], str]] = {
     Task.TOKEN_CLASSIFICATION: ("ForTokenClassification", "AutoModelForTokenClassification"),
     Task.QUESTION_ANSWERING: ("ForQuestionAnswering", "AutoModelForQuestionAnswering"),
     Task.FILL_MASK: ("ForMaskedLM", "AutoModelForMaskedLM"),
+    Task.TRANSLATION: (("MTModel", "ForConditionalGeneration"), "AutoModelForSeq2SeqLM"),
     Task.FEATURE_EXTRACTION: ("Model", "AutoModel"),
 }
 
@@ -31,6 +32,6 @@ def reads_of(task: Task | None, embedding: Embedding | None = None) -> Reads:
     """What the head for a task reads of each sequence."""
     if task is Task.FEATURE_EXTRACTION:
         return embedding.pooling if embedding else "mean"
-    if task in (Task.FILL_MASK, Task.TEXT_GENERATION):
+    if task in (Task.FILL_MASK, *WRITING_TASKS):
         return "chosen"
     return "first" if task in (None, Task.TEXT_CLASSIFICATION) else "tokens"

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from penjing.core.errors import CorruptBundleError
 from penjing.core.machine import Machine
-from penjing.core.nouns import Embedding, Frozen, Measurement, Problem, Task
+from penjing.core.nouns import Embedding, Frozen, Measurement, Problem, Task, Translation
 
 MANIFEST_NAME = "bundle.json"
 SIGNATURE_NAME = "bundle.sig"
@@ -85,6 +85,7 @@ class ManifestDraft(Frozen):
         labels: names of the head's outputs.
         problem_type: what text classification answers with: one label, several, or a number. None is one label.
         embedding: what an embedding model makes of a text; None for other tasks.
+        translation: languages and search of a translation model; None for other tasks.
         decoding: settings by which outputs become answers, such as ``temperature``, or ``threshold`` of several
             labels; found on a validation split, or read off the training split.
     """
@@ -93,6 +94,7 @@ class ManifestDraft(Frozen):
     labels: tuple[str, ...] = ()
     problem_type: Problem | None = None
     embedding: Embedding | None = None
+    translation: Translation | None = None
     text: TextLimits
     engine: EngineSpec | None = None
     decoding: dict[str, float] = Field(default_factory=dict)

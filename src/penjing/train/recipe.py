@@ -69,7 +69,8 @@ class TrainingRecipe(Frozen):
             one more and the run stops. 0 stops at the first.
         class_weights: ``balanced`` lets each class count by the inverse of its rows, where labels are uneven; of
             text classification only.
-        label_smoothing: share of each target that is spread over all labels; of text classification only.
+        label_smoothing: share of each target that is spread over all labels, or all tokens; of text classification
+            and translation only.
         save_every_s: seconds between resumable states, None to keep none.
         threads: processor threads, None for all usable cores.
     """

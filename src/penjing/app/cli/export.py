@@ -59,7 +59,7 @@ def _export(
     as_json: JSON = False,
 ) -> None:
     from penjing.app.export import export, export_checkpoint
-    from penjing.app.recipes import ExportRecipe
+    from penjing.app.recipes import ExportCommand
     from penjing.app.terminal import TerminalProgress, show
     from penjing.core.errors import UsageError
     from penjing.core.recipe import resolve_recipe
@@ -68,7 +68,7 @@ def _export(
         raise UsageError("--task and --max-tokens are for a checkpoint that is published", expected="--name NAME too")
     if name is not None and to is not None:
         raise UsageError("both --name and --to were given", expected="one of them")
-    told = resolve_recipe(ExportRecipe, recipe, sets or (), flags={"engine": engine})
+    told = resolve_recipe(ExportCommand, recipe, sets or (), flags={"engine": engine})
     if form is not None and (form not in _FORMS or to is None or engine is not None):
         raise UsageError(f"--format {form}", expected=f"one of {', '.join(_FORMS)}, with --to and without --engine")
     if to is not None:

@@ -17,6 +17,7 @@ from penjing.app.cli.options import DEFAULT_STORE, JSON, MODEL, RECIPE, SETS, ST
 if TYPE_CHECKING:
     from penjing.core.nouns import Task
     from penjing.tasks.answering import Answer
+    from penjing.tasks.translation import Translated
     from penjing.tokens import Text
 
 _HELP = """Answer texts without a server, in their order: label and probability (or every label that holds, or the
@@ -102,19 +103,22 @@ def _refuse_mixed(texts: list[str] | None, data: str | None, context: Path | Non
         raise UsageError("--recipe and --set say how to read --data, and there is no --data", expected="--data SOURCE")
 
 
-def _show(answer: Callable[[Iterable[Text]], Iterator[Answer]], source: Iterator[Text]) -> None:
+def _show(answer: Callable[[Iterable[Text]], Iterator[Answer | Translated]], source: Iterator[Text]) -> None:
     asked: deque[Text] = deque()  # read ahead of the answers
     for one in answer(_remembered(source, asked)):
         sys.stdout.write(f"{_said(one)}  {_shown(asked.popleft())}\n")
 
 
-def _said(answer: Answer) -> str:
+def _said(answer: Answer | Translated) -> str:
     from penjing.tasks.fill_mask import Filled
     from penjing.tasks.multi_label import LabelsPrediction
     from penjing.tasks.question_answering import Answered
     from penjing.tasks.regression import NumberPrediction
     from penjing.tasks.text_classification import Prediction
+    from penjing.tasks.translation import Translated
 
+    if isinstance(answer, Translated):
+        return " ".join(answer.text.split())
     if isinstance(answer, Prediction):
         return f"{answer.label}  {answer.score:.2f}"
     if isinstance(answer, LabelsPrediction):

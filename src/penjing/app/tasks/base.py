@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from penjing.app.prepared import Part, PreparedData
 from penjing.core.errors import DataError
-from penjing.core.nouns import Task
+from penjing.core.nouns import Task, Translation
 from penjing.core.progress import Progress
 from penjing.data import DataRecipe, Split, load_splits
 from penjing.evaluate import Change, Quality
@@ -30,11 +30,15 @@ class TextSettings:
         tokenizer: ``tokenizer.json``.
         max_tokens: of a sequence, special tokens included.
         stride: tokens by which the windows of a longer text overlap, for tasks that read all of it.
+        translation: languages and search, for translation.
+        start: token id that a decoder begins with, for translation.
     """
 
     tokenizer: Path
     max_tokens: int
     stride: int
+    translation: Translation | None = None
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from penjing.app.tasks.question_answering import QuestionAnsweringFlow
 from penjing.app.tasks.text_classification import TextClassificationFlow
 from penjing.app.tasks.text_generation import TextGenerationFlow
 from penjing.app.tasks.token_classification import TokenClassificationFlow
+from penjing.app.tasks.translation import TranslationFlow
 from penjing.core.errors import UsageError
 from penjing.core.nouns import Problem, Task
 
@@ -19,6 +20,7 @@ FLOWS: dict[Task, type[TaskFlow]] = {
     Task.FILL_MASK: FillMaskFlow,
     Task.QUESTION_ANSWERING: QuestionAnsweringFlow,
     Task.TEXT_GENERATION: TextGenerationFlow,
+    Task.TRANSLATION: TranslationFlow,
 }
 
 
