@@ -25,6 +25,7 @@ from penjing.models.deltas.difference import read_base
 from penjing.models.deltas.restoring import restore
 from penjing.models.heads import rescale_outputs
 from penjing.models.loading import load_model, save_checkpoint
+from penjing.models.packed import PackedEncoder
 from penjing.models.pooling import write_embedding
 from penjing.tasks.regression import Scale
 from penjing.train.loop import TrainingResult, train
