@@ -37,7 +37,7 @@ RECIPES: dict[str, type[BaseModel]] = {  # command that takes --recipe → what 
     "quickstart": recipes.QuickstartRecipe, "finetune": recipes.FinetuneRecipe, "pretrain": PretrainRecipe,
     "quantize": recipes.QuantizeCommand, "distill": recipes.DistillCommand, "export": recipes.ExportCommand,
     "search": SearchRecipe, "models": recipes.ListRecipe, "evaluate": DataRecipe, "predict": DataRecipe,
-    "knowledge add": KnowledgeRecipe,
+    "prune": recipes.PruneCommand, "knowledge add": KnowledgeRecipe,
     "knowledge ask": KnowledgeRecipe, "serve": ServeRecipe,
 }  # fmt: skip
 _TYPES = {str: "text", int: "whole number", float: "number", Path: "path", bool: ""}

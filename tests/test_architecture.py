@@ -204,6 +204,8 @@ LONGER_FUNCTIONS = {
     "src/penjing/app/cli/distill.py:_distill": "a parameter a line for each option",
     "src/penjing/app/finetune.py:finetune": "a command's steps in order",
     "src/penjing/app/pretrain.py:pretrain": "a command's steps in order",
+    "src/penjing/app/prune.py:prune": "a command's steps in order",
+    "src/penjing/app/cli/prune.py:_prune": "a parameter a line for each option",
     "src/penjing/app/quantize.py:quantize": "a command's steps in order",
     "src/penjing/app/evidence.py:report_content": "a parameter a line for each part of a report",
     "src/penjing/app/cli/export.py:_export": "a parameter a line for each option",

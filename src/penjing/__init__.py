@@ -1,9 +1,9 @@
 """Penjing: one tool for the whole life of a pretrained language model.
 
 Each command of ``penjing --help`` is a function here: ``penjing.pretrain``, ``penjing.finetune``, ``penjing.evaluate``,
-``penjing.quantize``, ``penjing.distill``, ``penjing.export``, ``penjing.predict``, ``penjing.predict_file``,
-``penjing.open_knowledge``, ``penjing.list_versions``, ``penjing.quickstart``, ``penjing.search``,
-``penjing.delta.extract`` and its like.
+``penjing.quantize``, ``penjing.distill``, ``penjing.prune``, ``penjing.export``, ``penjing.predict``,
+``penjing.predict_file``, ``penjing.open_knowledge``, ``penjing.list_versions``, ``penjing.quickstart``,
+``penjing.search``, ``penjing.delta.extract`` and its like.
 They are loaded when first used, so importing Penjing is instant.
 ``penjing.evaluate`` and ``penjing.export`` are packages too; called, they are the commands.
 """
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from penjing.app.predict_file import predict_file
     from penjing.app.pretrain import pretrain
     from penjing.app.pretrain_recipe import PretrainRecipe
+    from penjing.app.prune import prune
     from penjing.app.quantize import quantize
     from penjing.app.quickstart import quickstart
-    from penjing.app.recipes import DistillCommand, FinetuneRecipe, QuantizeCommand
+    from penjing.app.recipes import DistillCommand, FinetuneRecipe, PruneCommand, QuantizeCommand
     from penjing.app.search import search
     from penjing.app.search_recipe import SearchRecipe
     from penjing.knowledge import KnowledgeRecipe
@@ -42,6 +43,7 @@ __all__ = [
     "FinetuneRecipe",
     "KnowledgeRecipe",
     "PretrainRecipe",
+    "PruneCommand",
     "QuantizeCommand",
     "SearchRecipe",
     "ServeRecipe",
@@ -58,6 +60,7 @@ __all__ = [
     "predict",
     "predict_file",
     "pretrain",
+    "prune",
     "quantize",
     "quickstart",
     "running_server",
@@ -70,6 +73,7 @@ _HOMES = {
     "FinetuneRecipe": "penjing.app.recipes",
     "KnowledgeRecipe": "penjing.knowledge",
     "PretrainRecipe": "penjing.app.pretrain_recipe",
+    "PruneCommand": "penjing.app.recipes",
     "QuantizeCommand": "penjing.app.recipes",
     "SearchRecipe": "penjing.app.search_recipe",
     "ServeRecipe": "penjing.serve",
@@ -85,6 +89,7 @@ _HOMES = {
     "predict": "penjing.app.predict",
     "predict_file": "penjing.app.predict_file",
     "pretrain": "penjing.app.pretrain",
+    "prune": "penjing.app.prune",
     "quantize": "penjing.app.quantize",
     "quickstart": "penjing.app.quickstart",
     "running_server": "penjing.serve",

@@ -231,6 +231,43 @@ class DistillCommand(Frozen):
         return self
 
 
+class PruneCommand(Frozen):
+    """From a version to one with fewer tokens, layers or feed-forward neurons.
+
+    Attributes:
+        model: reference of the version to start from: ``name``, ``name/2`` or ``name@alias``.
+        name: of the new version in the store; None is the model's own.
+        vocabulary: keep the tokens that the training split and ``texts`` need, and drop the others.
+        texts: more sources, labels neither needed nor read, whose tokens are kept.
+        least_count: how often a token must be met to be kept.
+        layers: how many layers stay, those without which the loss rises most; or which, counted from 1; None is all.
+        neurons: feed-forward neurons of every layer that stay, by first-order Taylor importance; None is all.
+        calibration_rows: training texts on which importance is taken. The test split is never used to choose.
+        max_drop: the accuracy (F1, …), as a share, that may be lost on the test split; None asks for no gate.
+        measure: speed of both through the server, in turns; None skips it.
+        seed: of the choice of calibration texts.
+    """
+
+    model: str
+    name: str | None = Field(None, pattern=NAME_PATTERN)
+    vocabulary: bool = False
+    texts: tuple[str, ...] = ()
+    least_count: int = Field(1, ge=1)
+    layers: Annotated[int, Field(ge=1)] | tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    neurons: int | None = Field(None, ge=1)
+    calibration_rows: int = Field(512, ge=16, le=100_000)
+    max_drop: float | None = Field(None, ge=0, le=1)
+    export: ExportRecipe = ExportRecipe()
+    measure: MeasureRecipe | None = MeasureRecipe()
+    seed: int = Field(42, ge=0, le=2**31)
+
+    @model_validator(mode="after")
+    def _something_is_cut(self) -> Self:
+        if not (self.vocabulary or self.layers or self.neurons):
+            raise ValueError("nothing to prune: set vocabulary: true, layers or neurons")
+        return self
+
+
 class ListRecipe(Frozen):
     """Which versions ``penjing models`` lists.
 

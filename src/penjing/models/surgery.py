@@ -1,14 +1,17 @@
-"""Fewer layers of a Transformers encoder: the model stays an ordinary one of its class, with a smaller config."""
+"""Less of a Transformers encoder (layers, neurons, tokens): an ordinary model of its class, with a smaller config."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from torch import nn
 
-from penjing.core.errors import UsageError
-from penjing.models.families import FAMILIES, unknown_family
+from penjing.core.errors import CheckpointError, UsageError
+from penjing.models.families import FAMILIES, encoder_parts, unknown_family
 
 # Where a family keeps its list of layers, from the base model on, and what its config calls their number.
 _LISTS = {"distilbert": ("transformer.layer", "n_layers")}
@@ -56,3 +59,51 @@ def spread_layers(count: int, *, of: int) -> tuple[int, ...]:
     if not 1 <= count <= of:
         raise UsageError(f"{count} layers of a model of {of}", expected=f"1 to {of}")
     return tuple(at * of // count for at in range(count))
+
+
+def keep_neurons(model: Any, kept: Sequence[npt.NDArray[np.int64]]) -> None:
+    """Leave these feed-forward neurons of each layer and drop the others, in place.
+
+    Args:
+        model: an encoder with any head.
+        kept: for each layer, as many each: Transformers' config has one number for all.
+
+    Raises:
+        UsageError: another number of layers, or unequal numbers of neurons.
+    """
+    layers = encoder_parts(model).layers
+    if len(kept) != len(layers) or len({len(some) for some in kept}) != 1 or len(kept[0]) == 0:
+        raise UsageError(
+            f"neurons kept by layer: {[len(some) for some in kept]}", expected=f"{len(layers)} equal numbers above 0"
+        )
+    for layer, some in zip(layers, kept, strict=True):
+        rows = torch.from_numpy(some)
+        up: Any = layer.up
+        down: Any = layer.down
+        up.weight, up.bias = nn.Parameter(up.weight[rows].detach()), nn.Parameter(up.bias[rows].detach())
+        down.weight = nn.Parameter(down.weight[:, rows].detach().contiguous())
+        up.out_features = down.in_features = len(some)
+    setattr(
+        model.config, "hidden_dim" if model.config.model_type == "distilbert" else "intermediate_size", len(kept[0])
+    )
+
+
+def keep_tokens(model: Any, kept: npt.NDArray[np.int64]) -> None:
+    """Leave these rows of the embedding table, in this order, in place; special tokens get their new numbers.
+
+    Raises:
+        CheckpointError: the padding token would get another number, on which some families count positions.
+    """
+    config, table = model.config, model.get_input_embeddings()
+    new = {int(old): number for number, old in enumerate(kept)}
+    for name in ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id", "cls_token_id", "mask_token_id"):
+        old = getattr(config, name, None)
+        if isinstance(old, int):
+            setattr(config, name, new.get(old))
+    if table.padding_idx is not None and new.get(table.padding_idx) != table.padding_idx:
+        raise CheckpointError(
+            f"the padding token {table.padding_idx} would become {new.get(table.padding_idx)}",
+            expected="a vocabulary that begins with its special tokens",
+        )
+    table.weight = nn.Parameter(table.weight[torch.from_numpy(kept)].detach())
+    config.vocab_size = table.num_embeddings = len(kept)

@@ -1,0 +1,62 @@
+"""``penjing prune``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from penjing.app.cli.options import DEFAULT_STORE, JSON, MODEL, RECIPE, SETS, STORE, print_json, version_facts
+
+_HELP = """Cut what a version does not need: tokens, whole layers, feed-forward neurons; the result is a smaller
+version, compared with it text by text and through the server.
+
+```console
+penjing prune newsgroups/1 --vocabulary --layers 4
+```
+
+--vocabulary keeps the tokens that the training texts (and --texts) need: such texts are answered as before.
+--layers and --neurons keep what the loss hangs on most. Train the result again with penjing distill --student.
+Exit status 1 and no new version if more would be lost than --max-drop allows.
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("prune", help=_HELP)(_prune)
+
+
+def _prune(
+    model: MODEL,
+    name: Annotated[str | None, typer.Option(help="Name of the new version; the model's own by default.")] = None,
+    vocabulary: Annotated[
+        bool, typer.Option("--vocabulary", help="Drop the tokens that the texts do not need.")
+    ] = False,
+    texts: Annotated[list[str] | None, typer.Option(help="More texts whose tokens are kept. May be repeated.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Layers that stay.")] = None,
+    neurons: Annotated[int | None, typer.Option(help="Feed-forward neurons of each layer that stay.")] = None,
+    max_drop: Annotated[float | None, typer.Option(help="Accuracy (F1, …) that may be lost, as a share: 0.02.")] = None,
+    recipe: RECIPE = None,
+    sets: SETS = None,
+    store: STORE = DEFAULT_STORE,
+    as_json: JSON = False,
+) -> None:
+    from penjing.app.prune import prune
+    from penjing.app.recipes import PruneCommand
+    from penjing.app.terminal import TerminalProgress, change_line, show, speed_table
+    from penjing.core.recipe import resolve_recipe
+
+    flags = {
+        "model": model, "name": name, "vocabulary": vocabulary or None, "texts": texts or None, "layers": layers,
+        "neurons": neurons, "max_drop": max_drop,
+    }  # fmt: skip
+    command = resolve_recipe(PruneCommand, recipe, sets or (), flags=flags)
+    done = prune(command, store=store, progress=TerminalProgress()).ended
+    if as_json:
+        print_json(version_facts(done.bundle))
+        return
+    if done.systems:
+        show(speed_table(done.systems, title="Through the server, in turns", metric=done.judgement.metric))
+    if done.change:
+        show(change_line(done.change, "pruning"))
+    show(f"Registered {done.bundle.reference}. Report: {done.bundle.path / 'report.html'}")

@@ -1,0 +1,93 @@
+"""The step of a pruning that needs torch, in a module of its own: loading torch takes seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from penjing.app.prepared import Part
+from penjing.app.recipes import PruneCommand
+from penjing.app.tasks import flow_of
+from penjing.core.errors import UsageError
+from penjing.core.nouns import Problem, Task
+from penjing.models.checkpoint import Checkpoint
+from penjing.models.loading import load_model, save_checkpoint
+from penjing.models.packed import PackedEncoder
+from penjing.models.surgery import keep_layers, keep_neurons, keep_tokens
+from penjing.train.importance import layer_importance, neuron_importance
+from penjing.train.recipe import TrainingRecipe
+from penjing.train.training_set import TrainingSet
+
+
+def cut(
+    command: PruneCommand,
+    checkpoint: Checkpoint,
+    task: Task,
+    *,
+    problem: Problem | None,
+    calibration: Part,
+    tokens: npt.NDArray[np.int64] | None,
+    target: Path,
+) -> list[str]:
+    """Write a smaller checkpoint; its tokenizer is still the old one.
+
+    Args:
+        command: what goes.
+        checkpoint: what it starts from.
+        task: of the model.
+        problem: what text classification answers with.
+        calibration: the training split.
+        tokens: those that stay; None is all.
+        target: where it goes.
+
+    Returns:
+        what was dropped, a sentence each.
+
+    Raises:
+        UsageError: more is to be kept than there is.
+    """
+    model = load_model(checkpoint)
+    rows = np.random.default_rng(command.seed).permutation(len(calibration.sequences))[: command.calibration_rows]
+    weights = None if calibration.weights is None else calibration.weights[rows]
+    targets: Any = calibration.targets
+    chosen = targets[rows] if isinstance(targets, np.ndarray) else [targets[row] for row in rows]
+    some = TrainingSet([calibration.sequences[row] for row in rows], chosen, weights)
+    objective = flow_of(task, problem).objective(calibration, TrainingRecipe())
+    told = []
+    if command.layers is not None:
+        told.append(
+            _drop_layers(model, command.layers, lambda: layer_importance(PackedEncoder(model), some, objective))
+        )
+    if command.neurons is not None:
+        told.append(_drop_neurons(model, command.neurons, neuron_importance(PackedEncoder(model), some, objective)))
+    if tokens is not None:
+        told.append(f"{len(tokens):,} of {model.config.vocab_size:,} tokens are kept")
+        keep_tokens(model, tokens)
+    save_checkpoint(model, checkpoint.path, target)
+    return told
+
+
+def _drop_layers(model: Any, wanted: int | Sequence[int], importance: Any) -> str:
+    if isinstance(wanted, int):
+        found = importance()
+        if wanted > len(found):
+            raise UsageError(f"{wanted} layers of a model of {len(found)}", expected=f"1 to {len(found)}")
+        kept = sorted(np.argsort(-found, kind="stable")[:wanted].tolist())
+    else:
+        kept = [at - 1 for at in wanted]
+    keep_layers(model, kept)
+    return f"layers {', '.join(str(at + 1) for at in kept)} are kept"
+
+
+def _drop_neurons(model: Any, wanted: int, importance: Sequence[npt.NDArray[np.float64]]) -> str:
+    there = len(importance[0])
+    if wanted > there:
+        raise UsageError(f"{wanted} neurons of layers of {there}", expected=f"1 to {there}")
+    kept = [np.sort(np.argsort(-found, kind="stable")[:wanted]) for found in importance]
+    share = np.mean([found[rows].sum() / max(found.sum(), 1e-30) for found, rows in zip(importance, kept, strict=True)])
+    keep_neurons(model, kept)
+    return f"{wanted} of {there} neurons of each layer are kept, with {share:.1%} of their importance"

@@ -1,0 +1,73 @@
+"""``penjing prune``: a smaller version that answers covered texts as before; and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from app.calling import penjing, settings
+from app.test_distill import distilling, same_as_transformers
+from app.world import BRIEF, labelled_rows
+from penjing.app.judging import kept_predictions
+from penjing.app.origin import prepare_for
+from penjing.core.progress import SILENT
+from penjing.store import Store
+
+TEXTS = [text for text, _ in labelled_rows(360, seed=1)]
+
+
+def pruning(store, *more, model="topics/1"):
+    return penjing("prune", model, "--name", "pruned", "--store", store, "--json", *settings(*BRIEF), *more)
+
+
+def probabilities(store, reference):
+    from penjing import predict
+
+    return np.array([one.probabilities for one in predict(reference, TEXTS, store=store)])
+
+
+def test_without_tokens_that_no_text_needs_the_answers_are_the_same(store):
+    ran = pruning(store, "--vocabulary", "--max-drop", 0.1)
+    assert ran.status == 0, ran.err
+    home = Store(store)
+    before, after = home.bundle("topics", 1), home.bundle("pruned", 1)
+    assert (after.path / "checkpoint" / "model.safetensors").stat().st_size < (
+        before.path / "checkpoint" / "model.safetensors"
+    ).stat().st_size
+    assert after.manifest.metrics["agreement"].value == 1
+    assert "280 of 280 texts are covered" in ran.err
+    assert "unknown" in " ".join(after.manifest.notes)
+    np.testing.assert_array_equal(probabilities(store, "pruned/1")[:280], probabilities(store, "topics/1")[:280])
+    assert same_as_transformers(after)
+    data = prepare_for(after, SILENT)
+    assert kept_predictions(after, data.test) is not None
+    again = penjing("quantize", "pruned/1", "--store", store, "--json", *settings(*BRIEF, "quantize.max_drop=0.3"))
+    assert again.status == 0, again.err
+
+
+def test_fewer_layers_and_neurons_are_chosen_by_importance_and_trained_again(store):
+    ran = pruning(store, "--layers", 1, "--neurons", 32, "--vocabulary", *settings("measure=null"))
+    assert ran.status == 0, ran.err
+    bundle = Store(store).bundle("pruned", 1)
+    assert same_as_transformers(bundle)
+    assert any("32 of 64 neurons" in note for note in bundle.manifest.notes)
+    recovered = distilling(store, "--student", bundle.path / "checkpoint", *settings("measure=null"))
+    assert recovered.status == 0, recovered.err
+    assert Store(store).bundle("small", 1).manifest.metrics["accuracy"].value > 0.9
+
+
+@pytest.mark.parametrize(
+    ("more", "model", "said"),
+    [
+        ([], "topics/1", "nothing to prune"),
+        (["--layers", 3], "topics/1", "3 layers of a model of 2"),
+        (["--neurons", 65], "topics/1", "65 neurons of layers of 64"),
+        (["--layers", 1], "topics/2", "holds no checkpoint"),
+        (["--layers", 1, "--neurons", 1, "--max-drop", 0], "topics/1", "accuracy"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_is_registered(store, more, model, said):
+    ran = pruning(store, *more, *settings("measure=null"), model=model)
+    assert ran.status in (1, 2)
+    assert said in ran.err
+    assert "pruned" not in Store(store).models()
