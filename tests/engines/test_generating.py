@@ -199,3 +199,21 @@ def test_what_is_no_model_is_refused(tmp_path):
         open_generator("ctranslate2", tmp_path / "model.bin", instances=1)
     with pytest.raises(UsageError, match="one of ctranslate2"):
         open_generator("other", tmp_path / "model.bin", instances=1)
+
+
+def test_unequal_prompts_told_one_by_one_share_a_call_and_change_nothing(monkeypatch):
+    """Each answer ends at its own limit, the model's positions included."""
+    engine, calls = opened("llama"), []
+    prompts = [*UNEQUAL, Prompt([7] * 35)]
+    alone = [engine.generate([prompt], GenerationOptions(max_tokens=12, logprobs=True))[0][0] for prompt in prompts]
+    call = engine._call
+    monkeypatch.setattr(engine, "_call", lambda *given, **told: calls.append(len(given[1])) or call(*given, **told))
+    options = GenerationOptions(max_tokens=12, logprobs=True)
+    together = engine.generate(prompts, options, on_token=lambda *_: False)
+    single = sum(len(prompt.ids) == 1 for prompt in prompts)
+    assert sorted(calls) == sorted(filter(None, [single, len(prompts) - single]))
+    assert len({len(prompt.ids) for prompt in prompts}) > 2
+    for (one,), other in zip(together, alone, strict=True):
+        assert (one.ids, one.finish) == (other.ids, other.finish)
+        np.testing.assert_allclose(one.logprobs, other.logprobs, atol=1e-4)
+    assert len(together[-1][0].ids) == 5

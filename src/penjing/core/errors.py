@@ -20,6 +20,7 @@
         ├── InvalidRequestError the request can never succeed as sent
         │   ├── TooLargeError   its body is over the limit
         │   ├── MalformedError  its body cannot be read at all
+        │   ├── ContextLengthError  more tokens than the model reads at once
         │   ├── EmptyError      there is nothing in it to answer
         │   ├── PreconditionError  it would be right for another model, or in another state of this one
         │   └── FieldError      one field of its body is absent or of the wrong form; names it
@@ -162,6 +163,12 @@ class InvalidRequestError(ServingError):
     """The request is malformed or asks for what the model does not do."""
 
     code = "invalid-request"
+
+
+class ContextLengthError(InvalidRequestError):
+    """Prompt and answer together are longer than the model reads."""
+
+    code = "context-length"
 
 
 class TooLargeError(InvalidRequestError):

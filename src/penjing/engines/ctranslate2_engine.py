@@ -1,9 +1,9 @@
 """CTranslate2: decoders and encoder-decoders on the CPU, one thread a call, weights held once.
 
 Its vocabularies name every token by its id, so that ids go in and out unchanged. Three of its ways are kept from
-callers: prompts of unequal length would have the rest of the longer ones counted as their answers, so that each
-call gets equal ones; a source longer than 1,024 tokens would be cut without a word; its random numbers cannot be
-seeded for one request (see ``sampling.py``).
+callers: prompts of unequal length may have the rest of the longer ones counted in their answers or scores, so that
+only calls that are told each token get such, and none of a single token among them; a source longer than 1,024
+tokens would be cut without a word; its random numbers cannot be seeded for one request (see ``sampling.py``).
 """
 
 from __future__ import annotations
@@ -57,14 +57,17 @@ class CTranslate2Engine:
             raise InvalidRequestError("tokens one by one from a beam search", expected="one beam")
         rooms = [room(self.shape, prompt) or _UNLIMITED for prompt in prompts]
         answers: list[list[Continuation]] = [[] for _ in prompts]
-        for rows in self._alike(prompts, [min(options.max_tokens, most) for most in rooms]):
-            most = min(options.max_tokens, rooms[rows[0]])
+        limits = [min(options.max_tokens, most) for most in rooms]
+        # Told one by one, answers to unequal prompts come right, but for prompts of a single token among longer ones.
+        mixed = on_token is not None and self.shape.kind == "decoder" and options.min_tokens == 0
+        for rows in self._alike(prompts, limits, mixed=mixed):
+            most = max(limits[row] for row in rows)
             within = replace(options, max_tokens=most, min_tokens=min(options.min_tokens, most))
             some, told = [prompts[row] for row in rows], _renumbered(on_token, rows)
             if options.seed is not None and options.temperature > 0:
                 found = draw_answers(self.next_logits, some, within, ends=self._ends(options), on_token=told)
             else:
-                found = self._call(model, some, within, on_token=told)
+                found = self._call(model, some, within, limits=[limits[row] for row in rows], on_token=told)
             for row, own in zip(rows, found, strict=True):
                 answers[row] = own
         return answers
@@ -100,11 +103,12 @@ class CTranslate2Engine:
             raise closed(self.name)
         return self._model
 
-    def _alike(self, prompts: Sequence[Prompt], most: Sequence[int]) -> Iterator[list[int]]:
+    def _alike(self, prompts: Sequence[Prompt], most: Sequence[int], *, mixed: bool) -> Iterator[list[int]]:
         """Rows of prompts that may share a call: with prefixes of one length, answers of one limit; see the module."""
         groups: dict[tuple[int, ...], list[int]] = {}
         for row, prompt in enumerate(prompts):
-            key = (len(prompt.prefix), most[row], len(prompt.ids) if self.shape.kind == "decoder" else 0)
+            length = len(prompt.ids) if self.shape.kind == "decoder" else 0
+            key = (min(length, 2),) if mixed else (len(prompt.prefix), most[row], length)
             groups.setdefault(key, []).append(row)
         return iter(groups.values())
 
@@ -112,11 +116,17 @@ class CTranslate2Engine:
         return tuple(dict.fromkeys((*self.shape.end_ids, *options.stop_ids)))
 
     def _call(
-        self, model: Any, prompts: Sequence[Prompt], options: GenerationOptions, *, on_token: OnToken | None
+        self,
+        model: Any,
+        prompts: Sequence[Prompt],
+        options: GenerationOptions,
+        *,
+        limits: Sequence[int],
+        on_token: OnToken | None,
     ) -> list[list[Continuation]]:
-        """Prompts of one length through the model in one batch."""
+        """Prompts through the model in one batch, each answer up to its own limit where tokens are told one by one."""
         ends, begun = self._ends(options), len(prompts[0].prefix)
-        listening = _Listening(ends, begun, on_token) if on_token or options.logprobs else None
+        listening = _Listening(ends, begun, on_token, limits=limits) if on_token or options.logprobs else None
         settings = _settings(options, ends, listening)
         named = [_names(prompt.ids) for prompt in prompts]
         if self.shape.kind == "decoder":
@@ -151,8 +161,8 @@ class CTranslate2Engine:
 class _Listening:
     """What a batch's steps tell, and whose answer is to end."""
 
-    def __init__(self, ends: tuple[int, ...], begun: int, on_token: OnToken | None) -> None:
-        self._ends, self._begun, self._on_token = ends, begun, on_token
+    def __init__(self, ends: tuple[int, ...], begun: int, on_token: OnToken | None, *, limits: Sequence[int]) -> None:
+        self._ends, self._begun, self._on_token, self._limits = ends, begun, on_token, limits
         self.logprobs: dict[tuple[int, int], list[float]] = {}
         self.halted: set[tuple[int, int]] = set()
         self.error: BaseException | None = None
@@ -161,9 +171,11 @@ class _Listening:
         if step.step < self._begun or self.error:
             return self.error is not None
         key = (step.batch_id, step.hypothesis_id)
-        self.logprobs.setdefault(key, []).append(step.log_prob)
+        told = self.logprobs.setdefault(key, [])
+        told.append(step.log_prob)
+        is_last = bool(len(told) >= self._limits[step.batch_id])
         if self._on_token is None or step.token_id in self._ends:
-            return False
+            return is_last
         try:
             halt = self._on_token(step.batch_id, Token(step.token_id, step.log_prob, step.hypothesis_id))
         except BaseException as error:  # noqa: BLE001  raised again where the call was made, once the batch has ended
@@ -171,7 +183,7 @@ class _Listening:
             return True
         if halt:
             self.halted.add(key)
-        return halt
+        return halt or is_last
 
 
 def _settings(options: GenerationOptions, ends: tuple[int, ...], listening: Callable[[Any], bool] | None) -> Any:

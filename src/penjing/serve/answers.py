@@ -64,6 +64,7 @@ class Answers:
         decoding: the bundle's settings by which outputs become answers.
         problem: what text classification answers with; None is one label.
         asked: the texts made ready, from which their answers can be decoded; None where token ids came.
+        texts: what a model that writes has written; ``outputs`` is then empty.
     """
 
     model: str
@@ -75,3 +76,4 @@ class Answers:
     decoding: Mapping[str, float] = field(default_factory=dict)
     problem: Problem | None = None
     asked: Asked | None = None
+    texts: Sequence[str] = ()

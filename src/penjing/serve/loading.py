@@ -8,23 +8,26 @@ first time and no broken export is ever AVAILABLE.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from penjing.core.errors import CorruptBundleError
 from penjing.core.machine import usable_cores
-from penjing.engines import Engine, open_engine
+from penjing.engines import GENERATORS, Engine, GenerationOptions, Generator, Prompt, open_engine, open_generator
 from penjing.serve.lane import Lane
 from penjing.serve.recipe import ServeRecipe
 from penjing.serve.versions import Servable
 from penjing.serve.warmup import recorded
+from penjing.serve.writing.lane import WritingLane
+from penjing.serve.writing.writer import Writer
 from penjing.store.bundle import Bundle
 from penjing.store.manifest import Manifest
-from penjing.tasks.answering import answerer
+from penjing.tasks.answering import Answerer, answerer
 from penjing.tokens import Encoding, Reads, pack_sequences, row_width
 from penjing.tokens.packing import WIDTHS
 
-EngineOpener = Callable[[Bundle, ServeRecipe], Engine]
+EngineOpener = Callable[[Bundle, ServeRecipe], Any]  # Engine or Generator
 
 
 def load(bundle: Bundle, recipe: ServeRecipe, *, open_with: EngineOpener) -> Servable:
@@ -37,16 +40,9 @@ def load(bundle: Bundle, recipe: ServeRecipe, *, open_with: EngineOpener) -> Ser
     """
     bundle.verify()
     manifest = bundle.manifest
-    answering = answerer(
-        manifest.task,
-        bundle.file(manifest.text.tokenizer),
-        max_tokens=manifest.text.max_tokens,
-        stride=manifest.text.stride,
-        outputs=manifest.labels,
-        decoding=manifest.decoding,
-        embedding=manifest.embedding,
-        problem=manifest.problem_type,
-    )
+    if manifest.engine and manifest.engine.name in GENERATORS:
+        return _load_writer(bundle, recipe, open_with(bundle, recipe))
+    answering = _answerer_of(bundle)
     engine = open_with(bundle, recipe)
     try:
         warm_up(engine, manifest, reads=answering.reads, batch_tokens=recipe.batch_tokens)
@@ -65,8 +61,36 @@ def load(bundle: Bundle, recipe: ServeRecipe, *, open_with: EngineOpener) -> Ser
     return Servable(manifest, answering, lane)
 
 
-def open_bundle_engine(bundle: Bundle, recipe: ServeRecipe) -> Engine:
-    """The engine that the manifest names.
+def _answerer_of(bundle: Bundle) -> Answerer:
+    manifest = bundle.manifest
+    return answerer(
+        manifest.task,
+        bundle.file(manifest.text.tokenizer),
+        max_tokens=manifest.text.max_tokens,
+        stride=manifest.text.stride,
+        outputs=manifest.labels,
+        decoding=manifest.decoding,
+        embedding=manifest.embedding,
+        problem=manifest.problem_type,
+    )
+
+
+def _load_writer(bundle: Bundle, recipe: ServeRecipe, engine: Generator) -> Servable:
+    """The same of a model that writes: each instance has written a token before it is asked."""
+    try:
+        writer = Writer(bundle.file(bundle.manifest.text.tokenizer), engine.shape)
+        warm = [Prompt([0])] * engine.instances
+        if not all(answers for answers in engine.generate(warm, GenerationOptions(max_tokens=1))):
+            raise CorruptBundleError(f"the engine of {bundle.reference} wrote nothing", do="Export the model again.")
+    except BaseException:
+        engine.close()
+        raise
+    lane = WritingLane(engine, name=bundle.reference, max_tokens=recipe.max_queue_tokens)
+    return Servable(bundle.manifest, writer, lane)
+
+
+def open_bundle_engine(bundle: Bundle, recipe: ServeRecipe) -> Any:
+    """The engine that the manifest names: an Engine, or a Generator for a model that writes.
 
     Raises:
         CorruptBundleError: the bundle holds no engine, or the engine cannot read its file.
@@ -76,7 +100,8 @@ def open_bundle_engine(bundle: Bundle, recipe: ServeRecipe) -> Engine:
         raise CorruptBundleError(
             f"bundle {bundle.reference} holds no engine", expected="an exported model", do="Run penjing export first."
         )
-    return open_engine(
+    opener: Callable[..., Engine | Generator] = open_generator if engine.name in GENERATORS else open_engine
+    return opener(
         engine.name,
         bundle.file(engine.file),
         instances=recipe.instances or usable_cores(),

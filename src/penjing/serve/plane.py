@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Literal, TypeVar, cast
 
 import numpy as np
 
 from penjing.core.errors import DeadlineError, InvalidRequestError, OverloadedError
+from penjing.engines import Prompt
 from penjing.serve.answers import Answers, Cost, Floats, Inputs
 from penjing.serve.metrics import Metrics
 from penjing.serve.models import Models
@@ -25,6 +27,8 @@ from penjing.serve.queue import Permit
 from penjing.serve.versions import Servable, Version
 from penjing.serve.watching import Watching
 from penjing.serve.work import Work
+from penjing.serve.writing.request import Wish, Writing
+from penjing.serve.writing.writer import writes_only
 from penjing.tasks.asked import Asked
 from penjing.tokens import Encoding, Reads
 from penjing.tokens.encode import Spelling, Text
@@ -45,13 +49,22 @@ class DataPlane:
         models: what can be asked.
         metrics: where costs are counted.
         long_text: ``cut`` text over the model's limit, and count it, or ``refuse`` it.
+        writing_timeout_s, max_new_tokens: see :class:`penjing.serve.recipe.ServeRecipe`.
         watching: what is written down of each request; None is nothing.
     """
 
     def __init__(
-        self, models: Models, metrics: Metrics, *, long_text: LongText = "cut", watching: Watching | None = None
+        self,
+        models: Models,
+        metrics: Metrics,
+        *,
+        long_text: LongText = "cut",
+        writing_timeout_s: float = 600.0,
+        max_new_tokens: int = 512,
+        watching: Watching | None = None,
     ) -> None:
         self.watching = None if watching is None or watching.is_idle else watching
+        self.writing_timeout_s, self._max_new_tokens = writing_timeout_s, max_new_tokens
         self.models = models
         self.metrics = metrics
         self.is_draining = False
@@ -92,6 +105,8 @@ class DataPlane:
             NotReadyError, ServingError: the version went away, or failed on this input.
         """
         began = time.monotonic()
+        if version.servable.writes:  # counted as it is written
+            return await self._written(version, inputs, deadline=deadline)
         try:
             answers = await self._ask(
                 version, inputs, deadline=deadline, long_text=long_text or self.long_text, reads=reads
@@ -101,6 +116,18 @@ class DataPlane:
             raise
         version.usage.add(answers.cost, sequences=len(inputs), seconds=time.monotonic() - began)
         return answers
+
+    def write(self, version: Version, prompts: Sequence[Prompt], wish: Wish, *, deadline: float) -> Writing:
+        """Begin to write answers to prompts. See :class:`Writing`, also for what it raises."""
+        return Writing(
+            self.metrics.of(version.model),
+            version,
+            prompts,
+            wish=wish,
+            deadline=deadline,
+            default_tokens=self._max_new_tokens,
+            is_draining=self.is_draining,
+        )
 
     async def spell(self, version: Version, texts: Sequence[str], *, special: bool, deadline: float) -> list[Spelling]:
         """The tokens of texts, uncut, with their places in the text.
@@ -122,7 +149,7 @@ class DataPlane:
                 return servable.answering.spell(texts, special=special)
             return await self.aside(lambda: servable.answering.spell(texts, special=special), deadline=deadline)
         finally:
-            servable.lane.release(permit)
+            servable.any_lane.release(permit)
 
     async def aside(self, function: Callable[[], T], *, deadline: float) -> T:
         """Compute something long off the event loop, so that other requests are not held up.
@@ -147,6 +174,7 @@ class DataPlane:
         self, version: Version, inputs: Inputs, *, deadline: float, long_text: LongText, reads: Reads | None
     ) -> Answers:
         servable = version.servable
+        lane = servable.lane
         permit = self._admit(version, _estimate(inputs, servable), deadline=deadline)
         try:
             began = time.monotonic()
@@ -156,12 +184,24 @@ class DataPlane:
             self._check(encodings, servable, long_text=long_text)
             if not encodings:
                 return _answers(version, _no_outputs(servable), Cost(), encodings, asked)
-            work = await servable.lane.answer(encodings, permit=permit, deadline=deadline, reads=reads)
+            work = await lane.answer(encodings, permit=permit, deadline=deadline, reads=reads)
         finally:
-            servable.lane.release(permit)
+            lane.release(permit)
         cost = _cost(work, encodings, tokenize_ms=tokenize_ms)
         self.metrics.of(version.model).answered(cost, sequences=len(encodings))
         return _answers(version, work.future.result(), cost, encodings, asked)
+
+    async def _written(self, version: Version, inputs: Inputs, *, deadline: float) -> Answers:
+        """Texts for texts: the most probable ones, as long as the server lets them become."""
+        side = version.servable.side
+        if not all(isinstance(text, str) for text in inputs):
+            raise writes_only()
+        prompts = await self.aside(lambda: [side.prompt(str(text)) for text in inputs], deadline=deadline)
+        if not prompts:
+            return _answers(version, np.zeros((0, 0), np.float32), Cost(), [], None)
+        writing = self.write(version, prompts, Wish(), deadline=deadline)
+        texts = [answer.text for answer in await writing.answers()]
+        return replace(_answers(version, np.zeros((0, 0), np.float32), writing.cost(), [], None), texts=texts)
 
     def _admit(self, version: Version, tokens: int, *, deadline: float) -> Permit:
         meters = self.metrics.of(version.model)
@@ -171,7 +211,7 @@ class DataPlane:
         if time.monotonic() >= deadline:
             raise DeadlineError("the deadline had passed when the request came", waiting=True)
         try:
-            return version.servable.lane.admit(tokens)
+            return version.servable.any_lane.admit(tokens)
         except OverloadedError:
             meters.refused("overloaded")
             raise

@@ -74,6 +74,8 @@ class ServeRecipe(Frozen):
             most that one request may have.
         max_body_bytes: largest request body or gRPC message, also after inflating.
         request_timeout_ms: deadline of every request; callers may ask for less.
+        writing_timeout_ms: deadline of a request for generated text; callers may ask for less.
+        max_new_tokens: of a generated answer where the request does not say.
         long_text: what to do with text over the model's limit: ``cut`` it (and say so in
             ``x-penjing-cut-texts``) or ``refuse`` it.
         header_timeout_s: how long a client may take to send the head of a request.
@@ -110,6 +112,8 @@ class ServeRecipe(Frozen):
     max_queue_tokens: int = Field(default=32_768, ge=1)
     max_body_bytes: int = Field(default=8 << 20, ge=1)
     request_timeout_ms: float = Field(default=30_000, gt=0)
+    writing_timeout_ms: float = Field(default=600_000, gt=0)
+    max_new_tokens: int = Field(default=512, ge=1)
     long_text: Literal["cut", "refuse"] = "cut"
     header_timeout_s: float = Field(default=10.0, gt=0)
     keep_alive_s: int = Field(default=65, ge=1)

@@ -83,9 +83,7 @@ class Server:
         )
         self.port: int = 0 if recipe.uds else self._socket.getsockname()[1]
         self.url = url_of(recipe, self.port)
-        self.plane = DataPlane(
-            Models(catalogue, recipe, open_with=open_with), Metrics(), long_text=recipe.long_text, watching=watching
-        )
+        self.plane = _plane_of(Models(catalogue, recipe, open_with=open_with), recipe, watching)
         self._site = _site_of(self.plane, recipe, share, also=also)
         self._http = uvicorn.Server(_uvicorn_config(self._site, recipe, self._certificates))
         self._runner = asyncio.Runner(loop_factory=new_event_loop)
@@ -217,6 +215,17 @@ def _elsewhere(runner: asyncio.Runner, work: Coroutine[Any, Any, T]) -> T:
     """Run something on an event loop that stands still, from a thread that may have one of its own."""
     with ThreadPoolExecutor(max_workers=1) as helper:
         return helper.submit(runner.run, work).result()
+
+
+def _plane_of(models: Models, recipe: ServeRecipe, watching: Watching) -> DataPlane:
+    return DataPlane(
+        models,
+        Metrics(),
+        long_text=recipe.long_text,
+        writing_timeout_s=recipe.writing_timeout_ms / 1000,
+        max_new_tokens=recipe.max_new_tokens,
+        watching=watching,
+    )
 
 
 def _site_of(plane: DataPlane, recipe: ServeRecipe, share: Share | None, *, also: MoreMounts | None) -> Site:

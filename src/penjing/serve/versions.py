@@ -13,10 +13,13 @@ import threading
 import time
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import cast
 
-from penjing.core.errors import PenjingError
+from penjing.core.errors import PenjingError, UnsupportedError
 from penjing.serve.answers import Cost
 from penjing.serve.lane import Lane
+from penjing.serve.writing.lane import WritingLane
+from penjing.serve.writing.writer import TextSide, writes_only
 from penjing.store.manifest import Manifest
 from penjing.tasks.answering import Answerer
 
@@ -72,17 +75,50 @@ class Servable:
 
     Args:
         manifest: the bundle's.
-        answering: from texts to token ids, and from outputs to answers.
+        answering: from texts to token ids, and from outputs to answers; of a model that writes, to prompts.
         lane: its engine at work.
     """
 
-    __slots__ = ("answering", "labels", "lane", "manifest")
+    __slots__ = ("answering", "any_lane", "labels", "manifest")
 
-    def __init__(self, manifest: Manifest, answering: Answerer, lane: Lane) -> None:
+    def __init__(self, manifest: Manifest, answering: Answerer, lane: Lane | WritingLane) -> None:
         self.manifest = manifest
         self.answering = answering
-        self.lane = lane
+        self.any_lane = lane
         self.labels = manifest.labels
+
+    @property
+    def writes(self) -> bool:
+        """Whether it answers with text, token by token."""
+        return isinstance(self.any_lane, WritingLane)
+
+    @property
+    def lane(self) -> Lane:
+        """The lane of a model that answers in one pass.
+
+        Raises:
+            UnsupportedError: it writes instead.
+        """
+        if isinstance(self.any_lane, WritingLane):
+            raise writes_only()
+        return self.any_lane
+
+    @property
+    def writing(self) -> WritingLane:
+        """The lane of a model that writes.
+
+        Raises:
+            UnsupportedError: it does not.
+        """
+        if not isinstance(self.any_lane, WritingLane):
+            raise UnsupportedError(f"a model for {self.manifest.task.value} writes no text")
+        return self.any_lane
+
+    @property
+    def side(self) -> TextSide:
+        """Its texts, of a model that writes."""
+        self.writing  # noqa: B018  refuses others
+        return cast("TextSide", self.answering)
 
 
 class Version:
@@ -118,9 +154,9 @@ class Version:
         return self._servable
 
     @property
-    def lane(self) -> Lane | None:
+    def lane(self) -> Lane | WritingLane | None:
         """Its lane while it has one."""
-        return self._servable.lane if self._servable else None
+        return self._servable.any_lane if self._servable else None
 
     def begin(self) -> None:
         """Loading starts."""
@@ -166,6 +202,6 @@ class Version:
             self.state = State.UNLOADING
             self._empty.wait_for(lambda: not self._inside, timeout=wait_s)
         if self._servable is not None:
-            self._servable.lane.close()
+            self._servable.any_lane.close()
         with self._lock:
             self.state, self._servable = State.END, None

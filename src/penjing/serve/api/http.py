@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,6 +42,23 @@ class Reply:
     status: int
     body: bytes
     content_type: bytes = b"application/json"
+    headers: Headers = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What a dialect answers bit by bit.
+
+    Attributes:
+        events: chunks of the body; closed when the client leaves.
+        status: HTTP status.
+        content_type: of the body.
+        headers: others, names in lower case.
+    """
+
+    events: AsyncGenerator[bytes]
+    status: int = 200
+    content_type: bytes = b"text/event-stream"
     headers: Headers = field(default_factory=list)
 
 
@@ -81,6 +98,10 @@ class Request:
         self._receive = receive
         self._max_body_bytes = max_body_bytes
         self.deadline = self.began + min(timeout_s, self._asked_s())
+
+    def within(self, timeout_s: float) -> float:
+        """The deadline of a call that has its own limit; callers may ask for less."""
+        return self.began + min(timeout_s, self._asked_s())
 
     @property
     def target(self) -> str:
@@ -217,3 +238,19 @@ async def send_reply(reply: Reply, send: Send, *, extra: Headers) -> None:
     ]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
+
+
+async def send_stream(reply: Stream, request: Request, send: Send, *, extra: Headers) -> None:
+    """Write a reply to ASGI while it is made; a client that leaves ends its making."""
+    no_store = (b"cache-control", b"no-cache")
+    headers = [(b"content-type", reply.content_type), no_store, *reply.headers, *extra]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    try:
+        with request.while_connected():
+            async for chunk in reply.events:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    except DepartedError:
+        return
+    finally:
+        await reply.events.aclose()
+    await send({"type": "http.response.body", "body": b""})

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from penjing.core.errors import PenjingError
-from penjing.serve.api.http import Headers, Receive, Reply, Request, Send, send_reply
+from penjing.serve.api.http import Headers, Receive, Reply, Request, Send, Stream, send_reply, send_stream
 from penjing.serve.api.routes import Description
 from penjing.serve.finished import Finished
 from penjing.serve.watching import TRACEPARENT, Watching, cost_of
@@ -48,8 +48,8 @@ class Dialect(Protocol):
     def claims(self, path: str) -> bool:
         """Whether a bare path belongs to the dialect."""
 
-    async def answer(self, request: Request) -> Reply:
-        """Answer a request. May raise any error of :mod:`penjing.core.errors`."""
+    async def answer(self, request: Request) -> Reply | Stream:
+        """Answer a request, whole or bit by bit. May raise any error of :mod:`penjing.core.errors`."""
 
     def fault(self, error: Exception) -> Reply:
         """An error in the dialect's own form."""
@@ -110,12 +110,16 @@ class Site:
             request = Request(scope, receive, max_body_bytes=self._max_body_bytes, timeout_s=self._timeout_s)
             reply = await self._reply(request)
             closing = _CLOSE if self.is_draining or request.must_close else []
+            extra = [*self._cors, *closing]
+            if isinstance(reply, Stream):
+                await send_stream(reply, request, send, extra=extra)
             traced = _written_down(request, reply, self._watching) if self._watching else []
-            await send_reply(reply, send, extra=[*self._cors, *closing, *traced])
+            if isinstance(reply, Reply):
+                await send_reply(reply, send, extra=[*extra, *traced])
         finally:
             self.in_flight -= 1
 
-    async def _reply(self, request: Request) -> Reply:
+    async def _reply(self, request: Request) -> Reply | Stream:
         dialect = self._dialect_for(request)
         if dialect is None:
             return NOT_FOUND
@@ -135,7 +139,7 @@ class Site:
         return next((dialect for dialect in self._bare if dialect.claims(request.path)), None)
 
 
-def _written_down(request: Request, reply: Reply, watching: Watching) -> Headers:
+def _written_down(request: Request, reply: Reply | Stream, watching: Watching) -> Headers:
     finished = Finished(
         "http",
         f"{request.method} {request.prefix}{request.path}",

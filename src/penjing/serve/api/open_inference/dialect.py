@@ -15,8 +15,9 @@ from functools import partial
 from penjing.core.errors import InvalidRequestError, NotReadyError, UnsupportedError
 from penjing.serve.api.counting import counted
 from penjing.serve.api.documents import LONG_BODY_BYTES, optional, parse_object
-from penjing.serve.api.http import Reply, Request, json_reply
+from penjing.serve.api.http import Reply, Request, Stream, json_reply
 from penjing.serve.api.open_inference import errors, metadata, repository
+from penjing.serve.api.open_inference.generating import generate
 from penjing.serve.api.open_inference.openapi import DESCRIPTION
 from penjing.serve.api.open_inference.paths import Call, parse_call
 from penjing.serve.api.open_inference.replies import check_wanted, infer_reply
@@ -43,7 +44,7 @@ class OpenInference:
         """See :class:`penjing.serve.api.site.Dialect`."""
         return path == "/v2" or path.startswith("/v2/")
 
-    async def answer(self, request: Request) -> Reply:
+    async def answer(self, request: Request) -> Reply | Stream:
         """See :class:`penjing.serve.api.site.Dialect`."""
         call = parse_call(request.target.partition("?")[0])
         if call is None:
@@ -55,6 +56,8 @@ class OpenInference:
         if call.kind == "infer":
             with counted(self._plane, call.model, request, api="Infer"):
                 return await self._infer(call, request)
+        if call.kind in ("generate", "generate_stream"):
+            return await self._generate(call, request)
         if request.method == "POST":
             return await self._control(call, request)
         return self._look_up(call)
@@ -76,6 +79,15 @@ class OpenInference:
             with request.while_connected():
                 answers = await self._plane.ask(version, asked.inputs, deadline=deadline)
             return infer_reply(answers, asked, version.servable)
+        finally:
+            version.leave()
+
+    async def _generate(self, call: Call, request: Request) -> Reply | Stream:
+        document = parse_object(await request.body())
+        version = find(self._plane.models, call.model, call.ref)
+        try:
+            streams = call.kind == "generate_stream"
+            return await generate(self._plane, version, document, request=request, streams=streams)
         finally:
             version.leave()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from penjing.core.version import __version__
-from penjing.serve.api.open_inference.replies import EMBEDDING, LOGITS, in_words, outputs_for
+from penjing.serve.api.open_inference.replies import EMBEDDING, LOGITS, TEXT_OUTPUT, in_words, outputs_for
 from penjing.serve.api.open_inference.requests import datatypes_of
 from penjing.serve.decoding import PROBABILITIES, SCORE
 from penjing.serve.models import Models
@@ -18,6 +18,7 @@ from penjing.serve.versions import State, Version
 EXTENSIONS = (
     "binary_tensor_data",
     "classification",
+    "generate",
     "model_configuration",
     "model_repository",
     "parameters",
@@ -98,8 +99,10 @@ def _inputs(version: Version) -> list[dict[str, Any]]:
     """All that a request may carry: texts or token ids."""
     engine = version.servable.manifest.engine
     left_out = set() if engine is None or engine.takes_type_ids else {"token_type_ids"}
-    if version.servable.manifest.embedding:
+    if version.servable.manifest.embedding or version.servable.writes:
         left_out.add("text_pair")
+    if version.servable.writes:
+        left_out |= {"input_ids", "attention_mask"}
     return [
         {"name": name, "datatype": datatypes[0], "shape": [-1] if datatypes[0] == "BYTES" else [-1, -1]}
         for name, datatypes in datatypes_of(version.servable).items()
@@ -110,6 +113,8 @@ def _inputs(version: Version) -> list[dict[str, Any]]:
 def _outputs(version: Version) -> list[dict[str, Any]]:
     if embedding := version.servable.manifest.embedding:
         return [{"name": EMBEDDING, "datatype": "FP32", "shape": [-1, embedding.size]}]
+    if version.servable.writes:
+        return [{"name": TEXT_OUTPUT, "datatype": "BYTES", "shape": [-1]}]
     classes = len(version.servable.labels) or -1
     if version.servable.answering.reads == "chosen":
         return [{"name": in_words(version.servable), "datatype": "BYTES", "shape": [-1]}]

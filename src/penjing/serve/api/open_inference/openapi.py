@@ -63,8 +63,29 @@ _SCHEMAS: dict[str, Schema] = {
             )
         }
     ),
+    "GenerateRequest": record(
+        {"text_input": TEXT},
+        {
+            "id": TEXT,
+            "parameters": record(
+                {},
+                {
+                    "temperature": NUMBER,
+                    "top_p": NUMBER,
+                    "max_tokens": {"type": "integer", "minimum": 1},
+                    "stop": array(TEXT),
+                    "details": TRUTH,
+                },
+            ),
+        },
+    ),
+    "GenerateResponse": record(
+        {"text_output": TEXT, "model_name": TEXT, "model_version": TEXT}, {"id": TEXT, "details": record({})}
+    ),
     "RepositoryIndex": array(record({"name": TEXT, "state": TEXT, "reason": TEXT}, {"version": TEXT})),
 }
+_GENERATE = {"text_input": "rain in the", "parameters": {"max_tokens": 8}}
+_GENERATE_ERRORS = (404, 413, 501, 503, 504)
 _MODEL, _VERSION = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
 
 
@@ -79,6 +100,14 @@ def _of_model(base: str) -> tuple[Route, ...]:
         Route(
             "POST", f"{base}/infer", f"Inference by {whose}.", ref("InferResponse"), ref("InferRequest"), _EXAMPLE,
             errors=(404, 413, 501, 503, 504),
+        ),
+        Route(
+            "POST", f"{base}/generate", f"Text that goes on from a text, by {whose} that writes.",
+            ref("GenerateResponse"), ref("GenerateRequest"), _GENERATE, status=501, errors=_GENERATE_ERRORS,
+        ),
+        Route(
+            "POST", f"{base}/generate_stream", f"The same as a stream of events, by {whose} that writes.", None,
+            ref("GenerateRequest"), _GENERATE, status=501, errors=_GENERATE_ERRORS,
         ),
     )  # fmt: skip
 

@@ -16,7 +16,9 @@ from urllib.parse import unquote
 
 from penjing.core.errors import InvalidRequestError
 
-_MODEL = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(?:/(infer|ready|config|stats))?")
+_MODEL = re.compile(
+    r"/v2/models/([^/]+)(?:/versions/([^/]+))?(?:/(infer|generate|generate_stream|ready|config|stats))?"
+)
 _CONTROL = re.compile(r"/v2/repository/models/([^/]+)/(load|unload)")
 _PLAIN = {
     "/v2": "server",
@@ -30,10 +32,9 @@ _PLAIN = {
 _UNSUPPORTED = re.compile(
     r"/v2/(?:(?:system|cuda)sharedmemory(?:/region/[^/]+)?/(?:status|register|unregister)"
     r"|logging|(?:models/[^/]+/)?trace/setting"
-    r"|models/[^/]+(?:/versions/[^/]+)?/(?:generate|generate_stream)"
     r"|repository/[^/]+/(?:index|models/[^/]+/(?:load|unload)))"
 )
-_POST = {"infer", "index", "load", "unload"}
+_POST = {"infer", "generate", "generate_stream", "index", "load", "unload"}
 _MAX_DIGITS = 18
 
 

@@ -44,6 +44,8 @@ ENTITIES, ANSWERS, MASKS = "entities", "answers", "masks"
 _OF_TOKENS = {Task.QUESTION_ANSWERING: ANSWERS, Task.FILL_MASK: MASKS}
 EMBEDDING = "embedding"
 _TOLD = {ENTITIES: entities, ANSWERS: spans, MASKS: fillings}
+TEXT_OUTPUT = "text_output"  # of the generate extension too
+_NO_CLASSES = (LABEL, LABELS, EMBEDDING, TEXT_OUTPUT)
 _FP32 = "FP32"
 _BINARY_TYPE = b"application/octet-stream"
 
@@ -68,6 +70,8 @@ class Output(NamedTuple):
 
 def outputs_for(servable: Servable, *, is_text: bool) -> tuple[str, ...]:
     """The outputs that there are for a request."""
+    if servable.writes:
+        return (TEXT_OUTPUT,)
     if servable.answering.reads == "first":
         return *IN_WORDS[servable.manifest.problem_type or Problem.SINGLE_LABEL], LOGITS
     if servable.answering.reads == "mean":
@@ -109,6 +113,9 @@ def outputs_of(answers: Answers, asked: InferRequest, servable: Servable) -> Ite
     offered = outputs_for(servable, is_text=asked.is_text)
     usual = (LOGITS,) if LOGITS in offered and not asked.is_text else offered
     wanted = asked.outputs or tuple(WantedOutput(name) for name in usual)
+    if servable.writes:
+        yield from ((one, Output(BYTES, (len(answers.texts),), answers.texts)) for one in wanted)
+        return
     if servable.answering.reads == "mean":
         vectors = embeddings(answers, servable)
         yield from ((one, Output(_FP32, vectors.shape, vectors)) for one in wanted)
@@ -148,7 +155,7 @@ def check_wanted(asked: InferRequest, servable: Servable, *, model: str) -> None
             )
         if names.count(one.name) > 1:
             raise FieldError(f"output '{one.name}' is wanted twice", field="outputs")
-        if one.classes and (one.name in (LABEL, LABELS, EMBEDDING) or servable.answering.reads in ("tokens", "chosen")):
+        if one.classes and (one.name in _NO_CLASSES or servable.answering.reads in ("tokens", "chosen")):
             raise FieldError(
                 f"class result not available for output due to unsupported type '{BYTES}'"
                 if one.name != EMBEDDING

@@ -1,4 +1,4 @@
-"""OpenAI's API, as far as encoders have an answer to it."""
+"""OpenAI's API, for embeddings and for text."""
 
 from penjing.serve.api.openai.dialect import OpenAI
 

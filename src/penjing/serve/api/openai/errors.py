@@ -6,6 +6,7 @@ Source: openai/openai-openapi (``Error``); the ``type`` and ``code`` of each as 
 from __future__ import annotations
 
 from penjing.core.errors import (
+    ContextLengthError,
     DeadlineError,
     DepartedError,
     FieldError,
@@ -23,6 +24,7 @@ _INVALID, _SERVER, _BUSY = "invalid_request_error", "server_error", "rate_limit_
 
 # Class → status, type, code.
 STATUS: dict[type[Exception], tuple[int, str, str | None]] = {
+    ContextLengthError: (400, _INVALID, "context_length_exceeded"),
     TooLargeError: (413, _INVALID, None),
     InvalidRequestError: (400, _INVALID, None),
     UnsupportedError: (400, _INVALID, "unsupported"),

@@ -69,6 +69,8 @@ def output_tensors(answers: Answers, servable: Servable, signature: Signature, *
         float32, int64, or object (of str).
     """
     shape = layout.shape
+    if servable.writes:
+        return {signature.outputs[0].name: np.array(answers.texts, object).reshape(shape)}
     if servable.manifest.task is Task.FEATURE_EXTRACTION:
         vectors = embeddings(answers, servable)
         return {EMBEDDING: vectors.reshape(*shape, vectors.shape[1])}

@@ -22,6 +22,8 @@ CLASSIFY = "classify"
 REGRESS = "regress"
 EMBEDDING = "embedding"
 MASKS = "masks"
+# What a model that writes gives; Transformers' words.
+WRITTEN = {Task.TEXT_GENERATION: "generated_text", Task.TRANSLATION: "translation_text"}
 _TYPE_NAMES = {"int64": "DT_INT64", "string": "DT_STRING", "float": "DT_FLOAT"}
 
 
@@ -75,6 +77,10 @@ def signatures_of(servable: Servable) -> dict[str, Signature]:
 
 @lru_cache(maxsize=64)
 def _signatures(outputs: int, task: Task, *, problem: Problem | None, takes_type_ids: bool) -> dict[str, Signature]:
+    if task in WRITTEN:
+        text = (TensorSpec("text", "string", (-1,)),)
+        written = (TensorSpec(WRITTEN[task], "string", (-1,)),)
+        return {name: Signature(name, text, written, plain="text") for name in (DEFAULT, TEXT)}
     if task is Task.FEATURE_EXTRACTION:
         vector = TensorSpec(EMBEDDING, "float", (-1, outputs))
         embedding = (_default(vector, takes_type_ids=takes_type_ids), _of_text(vector))
