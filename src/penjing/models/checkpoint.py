@@ -21,6 +21,7 @@ from penjing.data import WEIGHTS, named_weights
 from penjing.models.converting import converted
 from penjing.models.deltas.facts import is_delta
 from penjing.models.deltas.restoring import restored
+from penjing.models.gguf import convert_gguf, gguf_file
 from penjing.models.pooling import MODULES, POOLING_FILES, pooling_files, read_embedding
 from penjing.models.tasks import task_of
 from penjing.models.weights import WEIGHT_FILE, WEIGHT_INDEX, read_json, tensor_shapes, weight_files
@@ -115,8 +116,8 @@ def find_checkpoint(source: str) -> Checkpoint:
     """Turn what a user calls a model into an inspected directory.
 
     Args:
-        source: a directory, with weights or a delta; a name of :data:`penjing.data.WEIGHTS`; or a hub name such as
-            ``org/model``.
+        source: a directory, with weights or a delta; a GGUF file, or a directory with one; a name of
+            :data:`penjing.data.WEIGHTS`; or a hub name such as ``org/model``.
 
     Raises:
         CheckpointError: not a usable checkpoint.
@@ -125,7 +126,8 @@ def find_checkpoint(source: str) -> Checkpoint:
     path = Path(source).expanduser()
     if path.exists() and not (source in WEIGHTS and path.is_file()):
         whole = restored(path, find=find_checkpoint) if is_delta(path) else path
-        return inspect_checkpoint(converted(whole), source=source)
+        foreign = gguf_file(whole)
+        return inspect_checkpoint(convert_gguf(foreign) if foreign else converted(whole), source=source)
     if source in WEIGHTS:
         return inspect_checkpoint(converted(named_weights(source)), source=source)
     if source.startswith((".", "/", "~")) or source.count("/") > 1:

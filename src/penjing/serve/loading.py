@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from penjing.core.errors import CorruptBundleError
+from penjing.core.errors import CorruptBundleError, UnsupportedError
 from penjing.core.machine import usable_cores
+from penjing.core.nouns import Task
 from penjing.engines import GENERATORS, Engine, GenerationOptions, Generator, Prompt, open_engine, open_generator
 from penjing.serve.lane import Lane
 from penjing.serve.recipe import ServeRecipe
@@ -41,6 +42,7 @@ def load(bundle: Bundle, recipe: ServeRecipe, *, open_with: EngineOpener) -> Ser
     bundle.verify()
     manifest = bundle.manifest
     if manifest.engine and manifest.engine.name in GENERATORS:
+        _refuse_unserved(bundle)
         return _load_writer(bundle, recipe, open_with(bundle, recipe))
     answering = _answerer_of(bundle)
     engine = open_with(bundle, recipe)
@@ -73,6 +75,15 @@ def _answerer_of(bundle: Bundle) -> Answerer:
         embedding=manifest.embedding,
         problem=manifest.problem_type,
     )
+
+
+def _refuse_unserved(bundle: Bundle) -> None:
+    if bundle.manifest.task is not Task.TEXT_GENERATION:
+        raise UnsupportedError(
+            f"{bundle.reference} is for {bundle.manifest.task.value}, which the server does not do yet",
+            expected="a model for text-generation, or one that answers in one pass",
+            do="Use penjing predict.",
+        )
 
 
 def _load_writer(bundle: Bundle, recipe: ServeRecipe, engine: Generator) -> Servable:
