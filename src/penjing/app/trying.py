@@ -18,7 +18,6 @@ from penjing.core.errors import DataError
 from penjing.core.nouns import Task
 from penjing.core.progress import Progress
 from penjing.models.checkpoint import Checkpoint
-from penjing.models.decoder import PackedDecoder
 from penjing.models.packed import PackedEncoder, PackedTensors
 from penjing.tokens import PackedBatch
 
@@ -71,7 +70,7 @@ def try_recipe(
     packed = fit(recipe, checkpoint, data, embedding=embedding, states=states, progress=progress, on_look=told).packed
     if given_up:
         return None
-    if isinstance(packed, PackedDecoder):
+    if not isinstance(packed, PackedEncoder):  # what writes is judged by its loss
         return Tried("minus the validation loss", -min(looks))
     return _judge(packed, recipe, data, progress)
 

@@ -50,7 +50,8 @@ class Ranks:
             return rows
         middles = np.cumsum(lengths) - lengths / 2
         owner = np.minimum((middles * self.count / max(1, lengths.sum())).astype(np.int64), self.count - 1)
-        return rows[owner == self.rank]
+        mine: npt.NDArray[np.int64] = rows[owner == self.rank]
+        return mine
 
     def sum_gradients(self, weights: Sequence[Tensor]) -> None:
         """Make every gradient the sum over all processes; a missing one counts as zeros."""
