@@ -19,7 +19,7 @@ from penjing.core.errors import DataError
 from penjing.core.progress import SILENT, Progress
 from penjing.core.recipe import check_recipe, resolve_recipe
 from penjing.knowledge.adding import CALIBRATION, RECIPE, Added, add, refuse_other
-from penjing.knowledge.asking import KnowledgeAnswer, ask
+from penjing.knowledge.asking import KnowledgeAnswer, Option, ask, options
 from penjing.knowledge.base import KnowledgeBase, Listed
 from penjing.knowledge.confidence import Calibration, calibrated_with
 from penjing.knowledge.documents import Document
@@ -80,9 +80,18 @@ class Knowledge:
             InvalidRequestError: a question that is none.
         """
         self.base.must_exist()
-        of = calibrated_with(self.told.embedder, self._models.reader_reference, self.told.reranker)
-        figures = Calibration.of_base(self.base.settings().get(CALIBRATION), of=of)
+        figures = Calibration.of_base(self.base.settings().get(CALIBRATION), of=self.calibrated_with)
         return at_once(ask(self.base, question, models=self._models, told=self.told, calibration=figures))
+
+    def options(self, question: str) -> list[Option]:
+        """All that the reader finds in the passages it may read: what :meth:`ask` chooses from."""
+        self.base.must_exist()
+        return at_once(options(self.base, question, models=self._models, told=self.told))
+
+    @property
+    def calibrated_with(self) -> str:
+        """The models that figures of confidence hold for."""
+        return calibrated_with(self.told.embedder, self._models.reader_reference, self.told.reranker)
 
     def search(self, question: str, *, most: int = 5) -> list[Found]:
         """The passages that speak to a question, best first."""

@@ -120,14 +120,22 @@ async def ask(
     most = max(told.search.read, _OTHERS + 1)
     found = await search(base, question, models=models, told=told, most=most)
     texts = [one for one in found if one.passage.answer is None][: told.search.read if told.reader else 0]
-    options, read = await _read(question, texts, models=models, told=told, figures=figures)
-    cited = [*_spans(options, figures), *_stored(question, found, figures)]
+    spans, read = await _read(question, texts, models=models, told=told, figures=figures)
+    cited = [*_spans(spans, figures), *_stored(question, found, figures)]
     cited.sort(key=lambda one: -one.confidence)
     confidence = cited[0].confidence if cited else 0.0
     threshold = figures.threshold if told.search.threshold is None else told.search.threshold
     best = cited[0] if cited and confidence >= threshold else None
     others = tuple(cited[1 if best else 0 :][:_OTHERS])
     return KnowledgeAnswer(question, best, others, tuple(found), confidence, read, calibration is not None)
+
+
+async def options(base: KnowledgeBase, question: str, *, models: Models, told: KnowledgeRecipe) -> list[Option]:
+    """What the reader finds in all passages that it may read, sure or not. See :func:`ask`."""
+    found = await search(base, checked_question(question), models=models, told=told, most=told.search.read)
+    texts = [one for one in found if one.passage.answer is None]
+    every = told.model_copy(update={"search": told.search.model_copy(update={"read_first": None})})
+    return (await _read(question, texts, models=models, told=every, figures=Calibration()))[0]
 
 
 def checked_question(question: str) -> str:

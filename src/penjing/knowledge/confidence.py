@@ -34,10 +34,10 @@ class Calibration:
         of: the models that it was found with; empty for the figures that come along.
     """
 
-    weights: tuple[float, ...] = (0.35, 3.0, 1.0, 0.8, 0.3, -4.5)
-    scale: float = 1.0
-    lead: float = 0.2
-    offset: float = -0.5
+    weights: tuple[float, ...] = (0.2, 1.5, 1.5, 2.4, 0.0, -5.56)
+    scale: float = 1.57
+    lead: float = 1.06
+    offset: float = 0.28
     match_scale: float = 16.0
     match_offset: float = -10.4
     threshold: float = 0.3

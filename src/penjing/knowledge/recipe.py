@@ -70,9 +70,9 @@ class SearchRecipe(Frozen):
     candidates: int = Field(30, ge=1, le=1000)
     by: Literal["auto", "bm25", "dense", "hybrid"] = "auto"
     rerank: int = Field(10, ge=1, le=200)
-    read: int = Field(5, ge=1, le=100)
-    read_first: int | None = Field(2, ge=1)
-    sure: float = Field(0.7, ge=0, le=1)
+    read: int = Field(3, ge=1, le=100)
+    read_first: int | None = Field(1, ge=1)
+    sure: float = Field(0.5, ge=0, le=1)
     threshold: float | None = Field(None, ge=0, le=1)
 
 

@@ -106,6 +106,32 @@ def _list(base: BASE, as_json: JSON = False) -> None:
     show(_table([asdict(one) for one in listed]) if listed else f"{base} holds no documents.")
 
 
+@knowledge.command("calibrate")
+def _calibrate(
+    base: BASE,
+    data: Annotated[Path, typer.Option(help="Questions with answers, some without: SQuAD's form, JSON lines, CSV.")],
+    store: STORE = DEFAULT_STORE,
+    as_json: JSON = False,
+) -> None:
+    """Fit confidences and threshold to questions whose answers are known. Kept in the base."""
+    from penjing.app.knowledge import open_knowledge
+    from penjing.app.knowledge_calibration import asked_in, calibrate
+    from penjing.app.terminal import TerminalProgress
+
+    with open_knowledge(base, store=store) as opened:
+        opened.base.must_exist()
+        told = calibrate(opened, asked_in(data), progress=TerminalProgress())
+    if as_json:
+        print_json(asdict(told))
+        return
+    refused = "" if told.refused is None else f", refuses {told.refused:.0%} of those without an answer"
+    typer.echo(
+        f"{base}: fitted to {told.questions} questions; threshold {told.threshold:.2f}\n"
+        f"  on the half that judged: answers {told.answered:.0%}, {told.right:.0%} of them rightly{refused}; "
+        f"calibration error {told.error:.1%}"
+    )
+
+
 @knowledge.command("ask")
 def _ask(
     base: BASE,
