@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Union, get_args, get_origin
 import typer
 from pydantic import BaseModel
 
-from penjing.app import cli, recipes
+from penjing.app import cli, recipes, smaller_recipes
 from penjing.app.pretrain_recipe import PretrainRecipe
 from penjing.app.quickstart import RECIPE as QUICKSTART
 from penjing.app.search_recipe import SearchRecipe
@@ -35,9 +35,9 @@ BANNER = "<!-- Written by scripts/write_reference.py (make docs). Change the cod
 
 RECIPES: dict[str, type[BaseModel]] = {  # command that takes --recipe → what the recipe is checked against
     "quickstart": recipes.QuickstartRecipe, "finetune": recipes.FinetuneRecipe, "pretrain": PretrainRecipe,
-    "quantize": recipes.QuantizeCommand, "distill": recipes.DistillCommand, "export": recipes.ExportCommand,
+    "quantize": recipes.QuantizeCommand, "distill": smaller_recipes.DistillCommand, "export": recipes.ExportCommand,
     "search": SearchRecipe, "models": recipes.ListRecipe, "evaluate": DataRecipe, "predict": DataRecipe,
-    "prune": recipes.PruneCommand, "knowledge add": KnowledgeRecipe,
+    "prune": smaller_recipes.PruneCommand, "knowledge add": KnowledgeRecipe,
     "knowledge ask": KnowledgeRecipe, "serve": ServeRecipe,
 }  # fmt: skip
 _TYPES = {str: "text", int: "whole number", float: "number", Path: "path", bool: ""}

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from penjing.app.prune import prune
     from penjing.app.quantize import quantize
     from penjing.app.quickstart import quickstart
-    from penjing.app.recipes import DistillCommand, FinetuneRecipe, PruneCommand, QuantizeCommand
+    from penjing.app.recipes import FinetuneRecipe, QuantizeCommand
     from penjing.app.search import search
     from penjing.app.search_recipe import SearchRecipe
+    from penjing.app.smaller_recipes import DistillCommand, PruneCommand
     from penjing.knowledge import KnowledgeRecipe
     from penjing.serve import ServeRecipe, running_server
     from penjing.store import Store
@@ -69,11 +70,11 @@ __all__ = [
 
 _HOMES = {
     "__version__": "penjing.core.version",
-    "DistillCommand": "penjing.app.recipes",
+    "DistillCommand": "penjing.app.smaller_recipes",
     "FinetuneRecipe": "penjing.app.recipes",
     "KnowledgeRecipe": "penjing.knowledge",
     "PretrainRecipe": "penjing.app.pretrain_recipe",
-    "PruneCommand": "penjing.app.recipes",
+    "PruneCommand": "penjing.app.smaller_recipes",
     "QuantizeCommand": "penjing.app.recipes",
     "SearchRecipe": "penjing.app.search_recipe",
     "ServeRecipe": "penjing.serve",

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.app.prepared import Part
-from penjing.app.recipes import PruneCommand
+from penjing.app.smaller_recipes import PruneCommand
 from penjing.app.tasks import flow_of
 from penjing.core.errors import UsageError
 from penjing.core.nouns import Problem, Task

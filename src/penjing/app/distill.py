@@ -15,7 +15,8 @@ from pathlib import Path
 from penjing.app.finishing import Baseline, Finished, finish
 from penjing.app.origin import origin_recipe
 from penjing.app.prepared import Part, PreparedData
-from penjing.app.recipes import DistillCommand, FinetuneRecipe, TextRecipe
+from penjing.app.recipes import FinetuneRecipe, TextRecipe
+from penjing.app.smaller_recipes import DistillCommand
 from penjing.app.tasks import TextSettings, flow_of, prepare
 from penjing.app.teachers import Teacher, find_teachers, mean_outputs
 from penjing.core.errors import DataError, UsageError

@@ -15,7 +15,7 @@ from penjing.app.finishing import Baseline, Finished, finish
 from penjing.app.holding import whole_checkpoint
 from penjing.app.origin import origin_of, prepare_for
 from penjing.app.prepared import PreparedData
-from penjing.app.recipes import PruneCommand
+from penjing.app.smaller_recipes import PruneCommand
 from penjing.app.tasks import TextSettings, flow_of
 from penjing.app.vocabulary import Kept, needed_tokens, prove_same_tokens, unknown_share, write_tokenizer
 from penjing.core.errors import UsageError

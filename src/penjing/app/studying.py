@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from penjing.app.prepared import Part, PreparedData
-from penjing.app.recipes import DistillCommand
+from penjing.app.smaller_recipes import DistillCommand
 from penjing.app.tasks import flow_of
 from penjing.core.nouns import Problem, Task
 from penjing.core.progress import Progress

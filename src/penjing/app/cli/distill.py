@@ -47,7 +47,7 @@ def _distill(
     as_json: JSON = False,
 ) -> None:
     from penjing.app.distill import distill
-    from penjing.app.recipes import DistillCommand
+    from penjing.app.smaller_recipes import DistillCommand
     from penjing.app.terminal import TerminalProgress, change_line, show, speed_table
     from penjing.core.recipe import resolve_recipe
 

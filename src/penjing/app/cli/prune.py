@@ -42,7 +42,7 @@ def _prune(
     as_json: JSON = False,
 ) -> None:
     from penjing.app.prune import prune
-    from penjing.app.recipes import PruneCommand
+    from penjing.app.smaller_recipes import PruneCommand
     from penjing.app.terminal import TerminalProgress, change_line, show, speed_table
     from penjing.core.recipe import resolve_recipe
 

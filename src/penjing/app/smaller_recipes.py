@@ -1,0 +1,89 @@
+"""The recipes of the commands that make a model smaller: distill and prune."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from penjing.app.recipes import ExportRecipe, MeasureRecipe
+from penjing.core.nouns import Frozen
+from penjing.data import DataRecipe
+from penjing.store.manifest import NAME_PATTERN
+from penjing.train.recipe import DistillationRecipe, TrainingRecipe
+
+
+class DistillCommand(Frozen):
+    """From teachers to a smaller student, a version in the store.
+
+    Attributes:
+        name: of the student in the store.
+        teachers: versions (``name``, ``name/2``, ``name@alias``) or checkpoints; the mean of their outputs teaches.
+        student: a checkpoint to start from; None is the first teacher's own.
+        layers: how many of that model's layers the student keeps, evenly spread, or which, counted from 1; None is all.
+        data: what to learn from and to be judged on; None is what the first teacher was made from.
+        unlabelled: more texts to learn from, labels neither needed nor read; of text classification only. Texts of
+            the test split are left out.
+        max_drop: the accuracy (F1, …), as a share, that may be lost to the first teacher on the test split; None asks
+            for no gate.
+        max_tokens: longer texts are cut to it; None is what the first teacher has.
+        measure: speed of the first teacher and the student through the server, in turns; None skips it.
+        seed: of order and dropout.
+    """
+
+    name: str = Field(pattern=NAME_PATTERN)
+    teachers: tuple[str, ...] = Field(min_length=1)
+    student: str | None = None
+    layers: Annotated[int, Field(ge=1)] | tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    data: DataRecipe | None = None
+    unlabelled: str | None = None
+    distill: DistillationRecipe = DistillationRecipe()
+    max_drop: float | None = Field(None, ge=0, le=1)
+    max_tokens: int | None = Field(None, ge=4, le=8192)
+    training: TrainingRecipe = TrainingRecipe()
+    export: ExportRecipe = ExportRecipe()
+    measure: MeasureRecipe | None = MeasureRecipe()
+    seed: int = Field(42, ge=0, le=2**31)
+
+    @model_validator(mode="after")
+    def _weights_are_trained(self) -> Self:
+        if self.training.delta is not None:
+            raise ValueError("a student is trained whole; training.delta is of penjing finetune")
+        return self
+
+
+class PruneCommand(Frozen):
+    """From a version to one with fewer tokens, layers or feed-forward neurons.
+
+    Attributes:
+        model: reference of the version to start from: ``name``, ``name/2`` or ``name@alias``.
+        name: of the new version in the store; None is the model's own.
+        vocabulary: keep the tokens that the training split and ``texts`` need, and drop the others.
+        texts: more sources, labels neither needed nor read, whose tokens are kept.
+        least_count: how often a token must be met to be kept.
+        layers: how many layers stay, those without which the loss rises most; or which, counted from 1; None is all.
+        neurons: feed-forward neurons of every layer that stay, by first-order Taylor importance; None is all.
+        calibration_rows: training texts on which importance is taken. The test split is never used to choose.
+        max_drop: the accuracy (F1, …), as a share, that may be lost on the test split; None asks for no gate.
+        measure: speed of both through the server, in turns; None skips it.
+        seed: of the choice of calibration texts.
+    """
+
+    model: str
+    name: str | None = Field(None, pattern=NAME_PATTERN)
+    vocabulary: bool = False
+    texts: tuple[str, ...] = ()
+    least_count: int = Field(1, ge=1)
+    layers: Annotated[int, Field(ge=1)] | tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    neurons: int | None = Field(None, ge=1)
+    calibration_rows: int = Field(512, ge=16, le=100_000)
+    max_drop: float | None = Field(None, ge=0, le=1)
+    export: ExportRecipe = ExportRecipe()
+    measure: MeasureRecipe | None = MeasureRecipe()
+    seed: int = Field(42, ge=0, le=2**31)
+
+    @model_validator(mode="after")
+    def _something_is_cut(self) -> Self:
+        if not (self.vocabulary or self.layers or self.neurons):
+            raise ValueError("nothing to prune: set vocabulary: true, layers or neurons")
+        return self
