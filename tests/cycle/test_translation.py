@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
 import pytest
 
 import penjing
@@ -9,6 +12,7 @@ from app.parallel_world import QUICK, make_checkpoint, rows, write_files
 from penjing.core.errors import DataError, InvalidRequestError, RecipeError, UsageError
 from penjing.core.nouns import Translation
 from penjing.core.recipe import resolve_recipe
+from penjing.serve import ServeRecipe, StoreCatalogue, running_server
 from penjing.store import Store
 
 PAIRS = rows(40, seed=77)
@@ -71,16 +75,46 @@ def test_every_text_has_its_translation_or_a_clear_error(world):
     assert len(said(store, "numbers/1", strange)) == len(strange)
     long = ". ".join(" ".join(a for a, _ in PAIRS[at : at + 3]) for at in range(0, 30, 3)) + "."
     assert len(said(store, "numbers/1", [long])[0]) > 20
-    with pytest.raises(InvalidRequestError, match=r"a sentence of 4,001 tokens.*at most 24"):
+    with pytest.raises(InvalidRequestError, match=r"a sentence of 4,00. tokens.*at most 24"):
         said(store, "numbers/1", ["one " * 4000])
     with pytest.raises(InvalidRequestError, match="a sentence of"):
-        said(store, "numbers/1", ["x" * (1 << 20)])
+        said(store, "numbers/1", ["零" * (1 << 20)])
 
 
 def test_a_translation_does_not_depend_on_its_neighbours(world):
     _, store, _, _ = world
     texts = [a for a, _ in PAIRS]
     assert said(store, "numbers/1", texts) == [said(store, "numbers/1", [text])[0] for text in texts]
+
+
+def test_it_is_served_in_plain_text_by_each_protocol(world):
+    _, store, _, _ = world
+    texts = ["one two", "", "two three 😀", "one\nfive"]
+    expected = said(store, "numbers/2", texts)
+    recipe = ServeRecipe(port=0, models=("numbers",))
+    with running_server(StoreCatalogue(Store(store)), recipe) as server, httpx.Client(base_url=server.url) as client:
+        reply = client.post("/v1/models/numbers:predict", json={"instances": texts})
+        assert reply.json() == {"predictions": expected}, reply.text
+        asked = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [4], "data": texts}]}
+        reply = client.post("/v2/models/numbers/infer", json=asked)
+        assert reply.json()["outputs"] == [
+            {"name": "translation_text", "datatype": "BYTES", "shape": [4], "data": expected}
+        ], reply.text
+        reply = client.post("/kserve/v1/models/numbers:predict", json={"instances": texts})
+        assert reply.json() == {"predictions": expected}, reply.text
+        reply = client.post("/v1/models/numbers:predict", json={"instances": ["one " * 4000]})
+        assert (reply.status_code, "a sentence of" in reply.text) == (400, True), reply.text
+        reply = client.post("/v1/models/numbers:predict", json={"instances": [{"input_ids": [1, 2]}]})
+        assert reply.status_code == 400, reply.text
+        with ThreadPoolExecutor(4) as pool:
+            several = list(pool.map(lambda text: ask(client, text), [a for a, _ in PAIRS]))
+    assert several == said(store, "numbers/2", [a for a, _ in PAIRS])
+
+
+def ask(client, text):
+    reply = client.post("/v1/models/numbers:predict", json={"instances": [text]})
+    assert reply.status_code == 200, reply.text
+    return reply.json()["predictions"][0]
 
 
 def test_a_checkpoint_as_it_is(world):

@@ -19,6 +19,7 @@ from penjing.tasks.fill_mask import Filled
 from penjing.tasks.question_answering import Answered
 from penjing.tasks.text_classification import TEMPERATURE, decode
 from penjing.tasks.token_classification import Entity
+from penjing.tasks.translation import Translated
 
 LABEL, LABELS, SCORE, PROBABILITIES = "label", "labels", "score", "probabilities"
 # What a text classifier tells of each text, by what it answers with.
@@ -136,3 +137,11 @@ def fillings(answers: Answers, servable: Servable) -> list[list[list[dict[str, A
         return []
     decoded = cast("list[Filled]", servable.answering.decode(answers.asked, answers.outputs))
     return [[[asdict(one) | {"score": round(one.score, 6)} for one in own] for own in text.masks] for text in decoded]
+
+
+def translations(answers: Answers, servable: Servable) -> list[str]:
+    """The translation of each text."""
+    if answers.asked is None:
+        return []
+    decoded = cast("list[Translated]", servable.answering.decode(answers.asked, answers.outputs))
+    return [one.text for one in decoded]

@@ -8,16 +8,17 @@ first time and no broken export is ever AVAILABLE.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from penjing.core.errors import CorruptBundleError, UnsupportedError
+from penjing.core.errors import CorruptBundleError
 from penjing.core.machine import usable_cores
 from penjing.core.nouns import Task
 from penjing.engines import GENERATORS, Engine, GenerationOptions, Generator, Prompt, open_engine, open_generator
 from penjing.serve.lane import Lane
 from penjing.serve.recipe import ServeRecipe
+from penjing.serve.translating import TranslationRows
 from penjing.serve.versions import Servable
 from penjing.serve.warmup import recorded
 from penjing.serve.writing.lane import WritingLane
@@ -25,6 +26,7 @@ from penjing.serve.writing.writer import Writer
 from penjing.store.bundle import Bundle
 from penjing.store.manifest import Manifest
 from penjing.tasks.answering import Answerer, answerer
+from penjing.tasks.translation import Translator
 from penjing.tokens import Encoding, Reads, pack_sequences, row_width
 from penjing.tokens.packing import WIDTHS
 
@@ -41,8 +43,7 @@ def load(bundle: Bundle, recipe: ServeRecipe, *, open_with: EngineOpener) -> Ser
     """
     bundle.verify()
     manifest = bundle.manifest
-    if manifest.engine and manifest.engine.name in GENERATORS:
-        _refuse_unserved(bundle)
+    if manifest.task is Task.TEXT_GENERATION:
         return _load_writer(bundle, recipe, open_with(bundle, recipe))
     answering = _answerer_of(bundle)
     engine = open_with(bundle, recipe)
@@ -74,16 +75,8 @@ def _answerer_of(bundle: Bundle) -> Answerer:
         decoding=manifest.decoding,
         embedding=manifest.embedding,
         problem=manifest.problem_type,
+        translation=manifest.translation,
     )
-
-
-def _refuse_unserved(bundle: Bundle) -> None:
-    if bundle.manifest.task is not Task.TEXT_GENERATION:
-        raise UnsupportedError(
-            f"{bundle.reference} is for {bundle.manifest.task.value}, which the server does not do yet",
-            expected="a model for text-generation, or one that answers in one pass",
-            do="Use penjing predict.",
-        )
 
 
 def _load_writer(bundle: Bundle, recipe: ServeRecipe, engine: Generator) -> Servable:
@@ -112,13 +105,18 @@ def open_bundle_engine(bundle: Bundle, recipe: ServeRecipe) -> Any:
             f"bundle {bundle.reference} holds no engine", expected="an exported model", do="Run penjing export first."
         )
     opener: Callable[..., Engine | Generator] = open_generator if engine.name in GENERATORS else open_engine
-    return opener(
+    opened = opener(
         engine.name,
         bundle.file(engine.file),
         instances=recipe.instances or usable_cores(),
         threads=recipe.threads,
         precision=engine.precision,
     )
+    text, how = bundle.manifest.text, bundle.manifest.translation
+    if how is None:
+        return opened
+    translator = Translator(bundle.file(text.tokenizer), how, max_tokens=text.max_tokens)
+    return TranslationRows(cast("Generator", opened), translator)
 
 
 def warm_up(engine: Engine, manifest: Manifest, *, batch_tokens: int, reads: Reads = "first") -> None:
@@ -132,6 +130,8 @@ def warm_up(engine: Engine, manifest: Manifest, *, batch_tokens: int, reads: Rea
     shapes = [[min(width, longest)] for width in widths]
     half = min(longest, 64)
     shapes.append([half] * max(1, batch_tokens // half))
+    if manifest.translation is not None:  # its time hangs on what it writes, and of nonsense that may be much
+        shapes = [[min(8, longest)]]
     for lengths in shapes:
         sequences = [_nonsense(length) for length in lengths]
         batch = pack_sequences(sequences, pad_id=manifest.text.pad_id, reads=reads)

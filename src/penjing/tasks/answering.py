@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.core.errors import InvalidRequestError, UsageError
-from penjing.core.nouns import Embedding, Problem, Task
+from penjing.core.nouns import Embedding, Problem, Task, Translation
 from penjing.tasks import (
     feature_extraction,
     multi_label,
@@ -31,12 +31,14 @@ from penjing.tasks.question_answering import Answered, Decoding
 from penjing.tasks.regression import NumberPrediction
 from penjing.tasks.text_classification import TEMPERATURE, Prediction
 from penjing.tasks.token_classification import Aggregation, Entity
+from penjing.tasks.translating import TranslationAnswerer
+from penjing.tasks.translation import Translated
 from penjing.tokens import Reads, Text, TextEncoder
 from penjing.tokens.encode import Spelling
 from penjing.tokens.masking import read_vocabulary
 from penjing.tokens.windows import Window, WindowEncoder
 
-Answer = Prediction | LabelsPrediction | NumberPrediction | list[Entity] | Answered | Vector | Filled
+Answer = Prediction | LabelsPrediction | NumberPrediction | list[Entity] | Answered | Vector | Filled | Translated
 Floats = npt.NDArray[np.float32]
 
 
@@ -80,6 +82,7 @@ def answerer(
     decoding: Mapping[str, float],
     embedding: Embedding | None = None,
     problem: Problem | None = None,
+    translation: Translation | None = None,
 ) -> Answerer:
     """The answerer of a task.
 
@@ -92,6 +95,7 @@ def answerer(
         decoding: settings by which outputs become answers; those of other tasks are passed over.
         embedding: what an embedding model makes of a text.
         problem: what text classification answers with; None is one label.
+        translation: languages and search of a translation model.
 
     Raises:
         CheckpointError: the tokenizer cannot be read.
@@ -109,6 +113,8 @@ def answerer(
         return VectorAnswerer(TextEncoder(tokenizer, max_tokens=max_tokens), embedding)
     if task is Task.FILL_MASK:
         return MaskAnswerer(TextEncoder(tokenizer, max_tokens=max_tokens), read_vocabulary(tokenizer))
+    if task is Task.TRANSLATION:
+        return TranslationAnswerer(tokenizer, translation or Translation(), max_tokens=max_tokens)
     raise UsageError(f"task {task.value}", expected="one that has answers to texts")
 
 

@@ -78,6 +78,30 @@ class Translator:
         return Translated("".join(said), score, all(one.finish == "stop" for one in answers))
 
 
+def as_rows(answers: Sequence[Continuation], *, tokens: int) -> npt.NDArray[np.float32]:
+    """Answers as rows (answers, tokens + 3) of numbers: whether it ended, its score, how many ids, the ids.
+
+    Args:
+        answers: with fewer than 2²⁴ different ids, which float32 holds exactly.
+        tokens: that an answer may have.
+    """
+    rows = np.zeros((len(answers), tokens + 3), np.float32)
+    for row, one in zip(rows, answers, strict=True):
+        row[:3] = one.finish == "stop", one.score, len(one.ids)
+        row[3 : 3 + len(one.ids)] = one.ids
+    return rows
+
+
+def from_rows(rows: npt.NDArray[np.float32]) -> list[Continuation]:
+    """What :func:`as_rows` was given."""
+    return [
+        Continuation(
+            tuple(row[3 : 3 + int(row[2])].astype(np.int64).tolist()), float(row[1]), "stop" if row[0] else "length"
+        )
+        for row in rows
+    ]
+
+
 def options_of(how: Translation, *, max_tokens: int) -> GenerationOptions:
     """How the engine is to search."""
     return GenerationOptions(

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 
 from penjing.core.errors import CheckpointError, InvalidRequestError, UsageError
 from penjing.core.nouns import Translation
-from penjing.tokens.encode import open_tokenizer
+from penjing.tokens.encode import Spelling, open_tokenizer, spell
 
 TARGET_TOKENIZER = "target_tokenizer.json"  # beside tokenizer.json, where the two languages differ in their pieces
 _ENDS = ("</s>", "[EOS]", "<eos>", "<|endoftext|>")
@@ -96,6 +96,10 @@ class TranslationEncoder:
         lines = text.split("\n")
         found = [one for line in lines for one in [*self._of_line(line), Passage((), "\n")]]
         return found[:-1]
+
+    def spell(self, texts: Sequence[str], *, special: bool) -> list[Spelling]:
+        """The tokens of texts, uncut. See :meth:`penjing.tokens.encode.TextEncoder.spell`."""
+        return spell(self._source, texts, special=special)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of an answer."""

@@ -36,12 +36,13 @@ from penjing.serve.decoding import (
     entities,
     fillings,
     spans,
+    translations,
 )
 from penjing.serve.versions import Servable
 
 LOGITS = "logits"
-ENTITIES, ANSWERS, MASKS = "entities", "answers", "masks"
-_OF_TOKENS = {Task.QUESTION_ANSWERING: ANSWERS, Task.FILL_MASK: MASKS}
+ENTITIES, ANSWERS, MASKS, TRANSLATION = "entities", "answers", "masks", "translation_text"
+_OF_TOKENS = {Task.QUESTION_ANSWERING: ANSWERS, Task.FILL_MASK: MASKS, Task.TRANSLATION: TRANSLATION}
 EMBEDDING = "embedding"
 _TOLD = {ENTITIES: entities, ANSWERS: spans, MASKS: fillings}
 TEXT_OUTPUT = "text_output"  # of the generate extension too
@@ -131,6 +132,9 @@ def outputs_of(answers: Answers, asked: InferRequest, servable: Servable) -> Ite
 
 
 def _of_tokens(answers: Answers, asked: InferRequest, servable: Servable) -> Output:
+    if servable.manifest.task is Task.TRANSLATION:
+        said = translations(answers, servable)
+        return Output(BYTES, (len(said),), said)
     if asked.is_text:
         of: Any = _TOLD[in_words(servable)]
         found = [json.dumps(own, ensure_ascii=False) for own in of(answers, servable)]

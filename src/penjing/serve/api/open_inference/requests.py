@@ -67,7 +67,7 @@ class InferRequest:
 
 def datatypes_of(servable: Servable) -> Datatypes:
     """The inputs of a model, with the types they may have."""
-    if servable.manifest.task is Task.FILL_MASK:
+    if servable.manifest.task in (Task.FILL_MASK, Task.TRANSLATION):
         return {"text": (BYTES,)}
     texts = QUESTIONS if servable.manifest.task is Task.QUESTION_ANSWERING else TEXTS
     return {**dict.fromkeys(texts, (BYTES,)), **dict.fromkeys(IDS, tuple(INTEGERS))}

@@ -15,7 +15,7 @@ from penjing.serve.api.sequences import Layout, Shape
 from penjing.serve.api.tensorflow_serving.paths import Call
 from penjing.serve.api.tensorflow_serving.printing import Tensor
 from penjing.serve.api.tensorflow_serving.signatures import DEFAULT, EMBEDDING, MASKS, TEXT, Signature
-from penjing.serve.decoding import classify, embeddings, entities, fillings, spans
+from penjing.serve.decoding import classify, embeddings, entities, fillings, spans, translations
 from penjing.serve.models import Models
 from penjing.serve.versions import Servable, Version
 
@@ -74,6 +74,8 @@ def output_tensors(answers: Answers, servable: Servable, signature: Signature, *
     if servable.manifest.task is Task.FEATURE_EXTRACTION:
         vectors = embeddings(answers, servable)
         return {EMBEDDING: vectors.reshape(*shape, vectors.shape[1])}
+    if servable.manifest.task is Task.TRANSLATION:
+        return {signature.outputs[0].name: np.array(translations(answers, servable), object).reshape(shape)}
     if servable.manifest.task is Task.FILL_MASK:
         filled = [json.dumps(own, ensure_ascii=False) for own in fillings(answers, servable)]
         return {MASKS: np.array(filled, object).reshape(shape)}
