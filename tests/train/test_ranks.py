@@ -71,6 +71,7 @@ def test_two_processes_end_with_the_weights_of_one(tmp_path):
     np.testing.assert_allclose(facts[0], alone, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_finetune_by_two_processes_publishes_one_version_like_that_of_one(world, tmp_path):
     told = settings("measure=null", "training.epochs=2", "training.precision=fp32", "data.validation_fraction=0.1")
     told += settings("training.validate_every=1")
