@@ -12,6 +12,7 @@ import penjing
 from app.calling import penjing as command
 from app.calling import settings
 from app.decoder_world import make_decoder
+from penjing.core.errors import DataError
 from penjing.store import Store
 
 QUICK = (
@@ -63,6 +64,27 @@ def test_evaluation_gives_the_figures_it_carries_and_judges_other_data(made, tmp
     plain = command("evaluate", "waiter/1", "--store", store, "--data", other, "--json")
     assert plain.status == 0, plain.err
     assert plain.json["metrics"]["perplexity"]["value"] > told["metrics"]["perplexity"]["value"]
+
+
+def test_prompts_and_chats_are_answered_without_a_server(made, tmp_path):
+    store, _ = made
+    asked = ["soup 17", [{"role": "user", "content": "rice 3"}]]
+    told = list(penjing.predict("waiter/1", asked, store=store))
+    assert [(one.text, one.finish) for one in told] == [("汤", "stop"), ("米饭", "stop")]
+    ran = command("predict", "waiter/1", "tea 5", "egg 1", "--store", store, "--sampling", "max_tokens=1")
+    assert (ran.status, len(ran.out.splitlines())) == (0, 2)
+    rows = tmp_path / "asked.jsonl"
+    rows.write_text(json.dumps({"messages": [*asked[1], {"role": "assistant", "content": "?"}]}) + "\n")
+    drawn = ["--sampling", "temperature=0.8", "--sampling", "seed=1"]
+    for name in ("one.jsonl", "two.jsonl"):
+        ran = command("predict", "waiter/1", "--data", rows, "--output", tmp_path / name, "--store", store, *drawn)
+        assert ran.status == 0, ran.err
+    one, two = ((tmp_path / name).read_text() for name in ("one.jsonl", "two.jsonl"))
+    assert one == two
+    assert set(json.loads(one)) == {"generated_text", "finish", "tokens"}
+    with pytest.raises(DataError, match="prompt 1 has 3"):
+        list(penjing.predict("waiter/1", ["x" * 300], store=store))
+    assert command("predict", "waiter/1", "x", "--store", store, "--sampling", "heat=1").status == 2
 
 
 def test_transformers_opens_the_checkpoint_with_its_chat_template(made):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from penjing.app.generate import Generated
 from penjing.core.extras import require
 from penjing.tasks.answering import Answer
 from penjing.tasks.fill_mask import Filled
@@ -19,7 +20,7 @@ from penjing.tasks.translation import Translated
 Row = dict[str, Any]
 
 
-def row_of(answer: Answer | Translated, labels: Sequence[str] = ()) -> Row:
+def row_of(answer: Answer | Translated | Generated, labels: Sequence[str] = ()) -> Row:
     """An answer as JSON data.
 
     Args:
@@ -33,6 +34,8 @@ def row_of(answer: Answer | Translated, labels: Sequence[str] = ()) -> Row:
     if isinstance(answer, Answered):
         told = {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(answer).items()}
         return {name: value for name, value in told.items() if name != "others" or labels}
+    if isinstance(answer, Generated):
+        return {"generated_text": answer.text, "finish": answer.finish, "tokens": answer.tokens}
     if isinstance(answer, Translated):
         return {"translation": answer.text, "score": round(answer.score, 6), "complete": answer.complete}
     if isinstance(answer, NumberPrediction):
@@ -72,6 +75,7 @@ def arrow_schema(row: Row) -> Any:
         "probabilities": arrow.map_(text, share),
         "entities": arrow.list_(arrow.struct([("label", text), *place])),
         "answer": text, "start": whole, "end": whole, "no_answer": share, "others": arrow.list_(arrow.struct(place)),
+        "generated_text": text, "finish": text, "tokens": whole,
         "translation": text, "complete": arrow.bool_(),
         "embedding": arrow.list_(arrow.float32()), "masks": arrow.list_(arrow.list_(arrow.struct(candidate))),
     }  # fmt: skip

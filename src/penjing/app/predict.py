@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from penjing.app.generate import Generated, SamplingRecipe, generate
 from penjing.app.judging import open_drafted
 from penjing.app.tasks.translation import WINDOW, translate
-from penjing.core.errors import DataError
-from penjing.core.nouns import Translation
+from penjing.core.errors import DataError, UsageError
+from penjing.core.nouns import Task, Translation
 from penjing.engines import Engine
 from penjing.engines.bulk import bulk_outputs, bulk_token_outputs
 from penjing.store import Bundle, Store, parse_reference
@@ -23,19 +25,26 @@ from penjing.tokens import Text
 _WINDOW = 1024
 
 
-def predict(model: str, texts: Iterable[Text], *, store: Path) -> Iterator[Answer | Translated]:
+def predict(
+    model: str, texts: Iterable[Any], *, store: Path, sampling: SamplingRecipe | None = None
+) -> Iterator[Answer | Translated | Generated]:
     """Answer texts one after another; reads ahead a window at a time, so endless input is fine.
 
     Args:
         model: reference of a version.
-        texts: texts or pairs.
+        texts: texts or pairs; of a model that generates text, prompts or conversations.
         store: where the version lies.
+        sampling: how text is generated, by such a model.
 
     Raises:
         NotFoundError: no such version.
         DataError: a text that is blank or no valid Unicode; its number is in the message.
     """
     bundle = Store(store).bundle(*parse_reference(model))
+    if bundle.manifest.task is Task.TEXT_GENERATION:
+        return generate(model, texts, store=store, sampling=sampling)
+    if sampling is not None:
+        raise UsageError(f"sampling was told, and {model} generates no text", expected="a model for text-generation")
     if bundle.manifest.translation is not None:
         return _translations(iter(texts), bundle)
     return _answers(iter(texts), answerer_of(bundle), open_drafted(bundle.path, bundle.manifest))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from penjing.app.answer_file import write_answers
 from penjing.app.answer_rows import Row, row_of
+from penjing.app.generate import SamplingRecipe, asked_of
 from penjing.app.predict import predict
 from penjing.app.tasks import flow_of
 from penjing.core.files import digest
@@ -15,7 +17,6 @@ from penjing.core.nouns import Task
 from penjing.core.progress import SILENT, Progress
 from penjing.data import DataRecipe, read_texts
 from penjing.store import Store, parse_reference
-from penjing.tokens import Text
 
 
 def predict_file(
@@ -26,6 +27,7 @@ def predict_file(
     store: Path,
     columns: DataRecipe | None = None,
     probabilities: bool = False,
+    sampling: SamplingRecipe | None = None,
     progress: Progress = SILENT,
 ) -> None:
     """Answer every text of a source into a file; killed and called again, it goes on where it was.
@@ -37,6 +39,7 @@ def predict_file(
         store: where the version lies.
         columns: how the source is read.
         probabilities: every label's too, or the answers that came next.
+        sampling: how text is generated, by a model that does.
         progress: where to show it.
 
     Raises:
@@ -52,10 +55,12 @@ def predict_file(
         "columns": columns.model_dump(mode="json"),
         "probabilities": probabilities,
     }
+    if sampling is not None:
+        identity["sampling"] = sampling.model_dump(mode="json")
 
     def rows_after(done: int) -> Iterator[Row]:
         texts = islice(texts_of(source, columns, task=task), done, None)
-        return (row_of(one, labels) for one in predict(bundle.reference, texts, store=store))
+        return (row_of(one, labels) for one in predict(bundle.reference, texts, store=store, sampling=sampling))
 
     total = sum(1 for _ in texts_of(source, columns, task=task))
     done = write_answers(output, rows_after, identity=digest(identity), total=total, progress=progress)
@@ -63,8 +68,10 @@ def predict_file(
         progress.say(f"Went on after the first {done:,} answers of an earlier call.")
 
 
-def texts_of(source: str, columns: DataRecipe, *, task: Task) -> Iterator[Text]:
+def texts_of(source: str, columns: DataRecipe, *, task: Task) -> Iterator[Any]:
     """The texts of a source, as the task's models take them."""
+    if task is Task.TEXT_GENERATION:
+        return map(asked_of, read_texts(source, columns, task=task))
     flow = flow_of(task)  # texts are the same whatever text classification answers with
     return (text for example in read_texts(source, columns, task=task) for text in flow.texts([example]))
 

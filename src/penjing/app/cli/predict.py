@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from penjing.app.cli.options import DEFAULT_STORE, JSON, MODEL, RECIPE, SETS, STORE, print_json
 
 if TYPE_CHECKING:
+    from penjing.app.generate import Generated
     from penjing.core.nouns import Task
     from penjing.tasks.answering import Answer
     from penjing.tasks.translation import Translated
@@ -55,6 +56,14 @@ def _predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Every label's, or the next answers; with --json or --output.")
     ] = False,
+    sampling: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="How text is generated, repeated: max_tokens, temperature, top_p, top_k, repetition_penalty, stop, "
+            "seed, chat.",
+        ),
+    ] = None,
     recipe: RECIPE = None,
     sets: SETS = None,
     store: STORE = DEFAULT_STORE,
@@ -62,6 +71,7 @@ def _predict(
 ) -> None:
     from penjing.app.answer_file import write_answers
     from penjing.app.answer_rows import row_of
+    from penjing.app.generate import SamplingRecipe
     from penjing.app.predict import predict
     from penjing.app.predict_file import predict_file, texts_of
     from penjing.app.terminal import TerminalProgress
@@ -74,15 +84,15 @@ def _predict(
     if probabilities and not (as_json or output):
         raise UsageError("--probabilities has no place in lines for people", expected="--json or --output FILE too")
     manifest = Store(store).bundle(*parse_reference(model)).manifest
+    how = resolve_recipe(SamplingRecipe, None, sampling, flags={}) if sampling else None
     columns = resolve_recipe(DataRecipe, recipe, sets or (), flags={"train": data}) if data else None
     if data and columns and output:
-        predict_file(
-            model, data, output, store=store, columns=columns, probabilities=probabilities, progress=TerminalProgress()
-        )
+        told: dict[str, Any] = {"columns": columns, "probabilities": probabilities, "sampling": how}
+        predict_file(model, data, output, store=store, progress=TerminalProgress(), **told)
         return
     task, labels = manifest.task, manifest.labels if probabilities else ()
     source = texts_of(data, columns, task=task) if data and columns else _about(texts, context, task=task)
-    answer = partial(predict, model, store=store)
+    answer = partial(predict, model, store=store, sampling=how)
     if output is not None:
         rows = (row_of(one, labels) for one in answer(source))
         write_answers(output, lambda done: islice(rows, done, None), identity=None)
@@ -103,13 +113,16 @@ def _refuse_mixed(texts: list[str] | None, data: str | None, context: Path | Non
         raise UsageError("--recipe and --set say how to read --data, and there is no --data", expected="--data SOURCE")
 
 
-def _show(answer: Callable[[Iterable[Text]], Iterator[Answer | Translated]], source: Iterator[Text]) -> None:
+def _show(
+    answer: Callable[[Iterable[Text]], Iterator[Answer | Translated | Generated]], source: Iterator[Text]
+) -> None:
     asked: deque[Text] = deque()  # read ahead of the answers
     for one in answer(_remembered(source, asked)):
         sys.stdout.write(f"{_said(one)}  {_shown(asked.popleft())}\n")
 
 
-def _said(answer: Answer | Translated) -> str:
+def _said(answer: Answer | Translated | Generated) -> str:
+    from penjing.app.generate import Generated
     from penjing.tasks.fill_mask import Filled
     from penjing.tasks.multi_label import LabelsPrediction
     from penjing.tasks.question_answering import Answered
@@ -117,7 +130,7 @@ def _said(answer: Answer | Translated) -> str:
     from penjing.tasks.text_classification import Prediction
     from penjing.tasks.translation import Translated
 
-    if isinstance(answer, Translated):
+    if isinstance(answer, Translated | Generated):
         return " ".join(answer.text.split())
     if isinstance(answer, Prediction):
         return f"{answer.label}  {answer.score:.2f}"
