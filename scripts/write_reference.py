@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """Write the generated pages of docs/reference from the code they describe. Run by ``make docs``.
 
-Commands come from the typer application, recipes from the pydantic models and the ``Attributes``
-of their docstrings, errors from the tree in ``core/errors.py``, metrics from ``serve.METRICS``.
 Promise: equal code gives equal bytes; ``tests/docs`` fails where a page is stale.
 """
 
@@ -37,8 +35,8 @@ RECIPES: dict[str, type[BaseModel]] = {  # command that takes --recipe → what 
     "quickstart": recipes.QuickstartRecipe, "finetune": recipes.FinetuneRecipe, "pretrain": PretrainRecipe,
     "quantize": recipes.QuantizeCommand, "distill": smaller_recipes.DistillCommand, "export": recipes.ExportCommand,
     "search": SearchRecipe, "models": recipes.ListRecipe, "evaluate": DataRecipe, "predict": DataRecipe,
-    "prune": smaller_recipes.PruneCommand, "knowledge add": KnowledgeRecipe,
-    "knowledge ask": KnowledgeRecipe, "serve": ServeRecipe,
+    "prune": smaller_recipes.PruneCommand, "knowledge add": KnowledgeRecipe, "knowledge ask": KnowledgeRecipe,
+    "serve": ServeRecipe,
 }  # fmt: skip
 _TYPES = {str: "text", int: "whole number", float: "number", Path: "path", bool: ""}
 _JSON_TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
@@ -258,10 +256,7 @@ def error_classes(root: type[errors.PenjingError] = errors.PenjingError) -> list
 
 
 def _statuses(kind: type[errors.PenjingError]) -> Iterator[str]:
-    needed: dict[type, dict[str, Any]] = {
-        errors.OverloadedError: {"retry_after_s": 1.0},
-        errors.FieldError: {"field": ""},
-    }
+    needed: dict[type, Any] = {errors.OverloadedError: {"retry_after_s": 1.0}, errors.FieldError: {"field": ""}}
     error, late = kind("", **needed.get(kind, {})), errors.DeadlineError("", waiting=True)
     for tell in STATUSES.values():
         yield f"{tell(error)}; {tell(late)} in the queue" if kind is errors.DeadlineError else str(tell(error))
