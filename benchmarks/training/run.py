@@ -30,8 +30,9 @@ from penjing.core.progress import SILENT
 from penjing.data import DataRecipe
 from penjing.evaluate.intervals import share
 from penjing.models.checkpoint import Checkpoint, find_checkpoint
-from penjing.models.loading import load_model, quiet_transformers
+from penjing.models.loading import load_model
 from penjing.models.packed import PackedEncoder, PackedTensors
+from penjing.models.quiet import quiet_transformers
 from penjing.tasks import text_classification
 from penjing.tokens import pack_flat
 from penjing.train.loop import train

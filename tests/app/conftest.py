@@ -51,7 +51,7 @@ def knowledge_store(tmp_path_factory) -> Path:
     import torch
     import transformers
 
-    from penjing.models.loading import quiet_transformers
+    from penjing.models.quiet import quiet_transformers
 
     words = [
         "the rain fell on lisbon last night 球 队 去 年 赢 了 what where when who how long is warranty two years"

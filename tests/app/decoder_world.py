@@ -28,7 +28,7 @@ def make_decoder(path: Path, *, family: str = "llama", seed: int = 0, scale: flo
     import torch
     import transformers
 
-    from penjing.models.loading import quiet_transformers
+    from penjing.models.quiet import quiet_transformers
 
     tokenizer = byte_tokenizer()
     end = tokenizer.convert_tokens_to_ids("<|im_end|>")

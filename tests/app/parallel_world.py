@@ -41,7 +41,7 @@ def make_checkpoint(path: Path) -> Path:
     import transformers
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-    from penjing.models.loading import quiet_transformers
+    from penjing.models.quiet import quiet_transformers
 
     pieces = ["</s>", "<unk>", "▁", *(f"▁{word}" for word in EN), *(f"▁{sign}" for sign in ZH), *ZH, "<pad>"]
     tokenizer = Tokenizer(models.Unigram([(piece, -1.0 if len(piece) > 1 else -2.0) for piece in pieces], 1))

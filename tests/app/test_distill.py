@@ -41,7 +41,7 @@ def same_as_transformers(bundle):
     import transformers
 
     from penjing import predict
-    from penjing.models.loading import quiet_transformers
+    from penjing.models.quiet import quiet_transformers
 
     text = "the engine with a new clutch"
     with quiet_transformers():

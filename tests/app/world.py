@@ -91,7 +91,7 @@ def make_checkpoint(path: Path, texts: list[str]) -> None:
     import torch
     import transformers
 
-    from penjing.models.loading import quiet_transformers
+    from penjing.models.quiet import quiet_transformers
 
     tokenizer = make_tokenizer(texts)
     config = transformers.BertConfig(

@@ -18,8 +18,8 @@ from models.tiny import VOCABULARY, random_sequences, tiny_model
 from penjing.core.nouns import Embedding, Task
 from penjing.export.onnx_export import export_onnx
 from penjing.export.probes import random_probes
-from penjing.models.loading import quiet_transformers
 from penjing.models.pooling import write_embedding
+from penjing.models.quiet import quiet_transformers
 from penjing.tokens import Encoding
 
 LENGTHS = [60, 1, 2, 17, 33, 5, 21, 8]

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 import transformers
 
-from penjing.models.loading import quiet_transformers
+from penjing.models.quiet import quiet_transformers
 
 VOCABULARY = 96
 _ENDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}

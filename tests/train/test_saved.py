@@ -10,8 +10,9 @@ import transformers
 from app.world import LABELS, labelled_rows
 from penjing.core.nouns import Task
 from penjing.models.checkpoint import inspect_checkpoint
-from penjing.models.loading import load_model, quiet_transformers, save_checkpoint
+from penjing.models.loading import load_model, save_checkpoint
 from penjing.models.packed import PackedEncoder, PackedTensors
+from penjing.models.quiet import quiet_transformers
 from penjing.tasks import text_classification
 from penjing.tokens import TextEncoder, pack_flat
 from penjing.train.loop import train

@@ -15,7 +15,7 @@ from penjing.app.recipes import FinetuneRecipe, ScratchRecipe
 from penjing.core.errors import DataError
 from penjing.core.extras import require
 from penjing.core.files import staged_directory
-from penjing.models.loading import quiet_transformers
+from penjing.models.quiet import quiet_transformers
 
 _POSITIONS = 512
 

@@ -18,7 +18,8 @@ from penjing.core.machine import usable_cores
 from penjing.core.nouns import Measurement
 from penjing.evaluate.intervals import share
 from penjing.models.checkpoint import inspect_checkpoint
-from penjing.models.loading import load_model, quiet_transformers
+from penjing.models.loading import load_model
+from penjing.models.quiet import quiet_transformers
 from penjing.tasks.text_classification import texts_of
 from penjing.tokens import Text
 

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from penjing.core.extras import require
 from penjing.core.nouns import Frozen
-from penjing.models.loading import quiet_transformers
+from penjing.models.quiet import quiet_transformers
 from penjing.tokens.learning import special_names
 
 _BEFORE = 1  # RoBERTa's positions begin after its padding token's number, here 0

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 from penjing.core.errors import CheckpointError
 from penjing.core.extras import require
 from penjing.core.files import sha256_file
 from penjing.data import cache_dir
+from penjing.models.quiet import quiet_transformers
 
 SUFFIX = ".gguf"
 _MAGIC = b"GGUF"
@@ -65,17 +68,15 @@ def _write(file: Path, target: Path) -> None:
     require("accelerate", extra="gguf")
     transformers, torch = require("transformers", extra="train"), require("torch", extra="train")
     told = {"gguf_file": file.name, "local_files_only": True}
-    logging = transformers.utils.logging
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(file.parent, **told)
-        model = transformers.AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **told)
-        model.hf_quantizer = None  # the weights are plain ones by now, and only so are written
-        if hasattr(model.config, "quantization_config"):
-            del model.config.quantization_config
-        model.save_pretrained(target)
-        tokenizer.save_pretrained(target)
+        with quiet_transformers(), redirect_stderr(StringIO()):  # its bar of tensors heeds no switch
+            tokenizer = transformers.AutoTokenizer.from_pretrained(file.parent, **told)
+            model = transformers.AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **told)
+            model.hf_quantizer = None  # the weights are plain ones by now, and only so are written
+            if hasattr(model.config, "quantization_config"):
+                del model.config.quantization_config
+            model.save_pretrained(target)
+            tokenizer.save_pretrained(target)
     except Exception as error:  # readers of foreign files raise errors of every kind
         said = " ".join(str(error).split())[:300]
         raise CheckpointError(
@@ -83,5 +84,3 @@ def _write(file: Path, target: Path) -> None:
             expected="a GGUF file of an architecture and quantisation it knows",
             do="Take the model's own checkpoint in safetensors.",
         ) from error
-    finally:
-        logging.set_verbosity(before)

@@ -13,6 +13,7 @@ from penjing.core.nouns import Problem, Task
 from penjing.models.checkpoint import Checkpoint, copy_tokenizer
 from penjing.models.decoder import DECODERS, WITHOUT_SDPA
 from penjing.models.families import FAMILIES, unknown_family
+from penjing.models.quiet import quiet_transformers
 from penjing.models.tasks import TASK_CLASSES, WRITING_TASKS
 from penjing.models.translator import TRANSLATORS
 from penjing.models.weights import refused_writes_told
@@ -88,21 +89,6 @@ def save_checkpoint(model: Any, tokenizer_from: Path, target: Path) -> None:
     with quiet_transformers(), refused_writes_told(target):
         model.save_pretrained(target)
     copy_tokenizer(tokenizer_from, target)
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Hold back Transformers' own notices and bars: that a new head is new is what was asked for."""
-    logging = require("transformers", extra="train").utils.logging
-    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        if bars:
-            logging.enable_progress_bar()
 
 
 @contextmanager

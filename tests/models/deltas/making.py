@@ -8,7 +8,7 @@ from app.world import make_tokenizer
 from models.tiny import VOCABULARY, tiny_model
 from penjing.core.nouns import Task
 from penjing.models.checkpoint import Checkpoint, inspect_checkpoint
-from penjing.models.loading import quiet_transformers
+from penjing.models.quiet import quiet_transformers
 
 _TEXTS = ["the shuttle reached orbit", "足球 比赛 进球"]
 

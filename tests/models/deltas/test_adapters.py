@@ -20,8 +20,9 @@ from penjing.models.deltas.difference import read_base, tensors_of
 from penjing.models.deltas.facts import read_delta
 from penjing.models.deltas.recipe import AdapterRecipe
 from penjing.models.families import FAMILIES
-from penjing.models.loading import load_model, quiet_transformers
+from penjing.models.loading import load_model
 from penjing.models.packed import PackedEncoder, PackedTensors, padded_outputs
+from penjing.models.quiet import quiet_transformers
 from penjing.tokens import pack_flat
 
 LABELS = ["a", "b", "c"]
