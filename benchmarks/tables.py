@@ -19,6 +19,8 @@ SPEED = {
     "seconds": ("time s", 0), "p50_ms": ("p50 ms", 1), "p99_ms": ("p99 ms", 1),
     "requests_per_s": ("requests/s", 0), "tokens_per_s": ("real tokens/s", 0), "peak_mib": ("peak MiB", 0),
 }  # fmt: skip
+METRICS = {"accuracy": "accuracy", "f1": "F1"}
+BOUNDS = ("value", "low", "high")
 
 
 def table(result: BenchmarkResult) -> str:
@@ -38,6 +40,33 @@ def table(result: BenchmarkResult) -> str:
         f"{result.question}\n\n" + "\n".join(lines) + "\n\n"
         f"Measured {result.measured:%Y-%m-%d} on {result.machine} at commit {result.commit}; "
         f"brackets are 95 % intervals.\n\n{notes}"
+    )
+
+
+def quality_table(results: list[BenchmarkResult]) -> str:
+    """Runs of the benchmark ``quality`` as one table, a line a set."""
+    lines = ["| set | measured by | Trainer | Penjing | difference, points | rows taught / asked | seeds |"]
+    lines.append("|---|---|---:|---:|---:|---:|---:|")
+    for result in results:
+        (trainer, penjing), config = result.systems, result.config
+        metric = config["metric"]
+        gained = penjing.quality["difference"]
+        cells = [
+            result.question,
+            METRICS.get(metric, metric),
+            _percent(trainer.quality[metric]),
+            f"**{_percent(penjing.quality[metric])}**",
+            _number(gained.model_copy(update={key: 100 * (getattr(gained, key) or 0) for key in BOUNDS}), 1),
+            f"{config['train_rows']:,} / {config['test_rows']:,}",
+            str(len(config["seeds"])),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    newest_of_all = max(results, key=lambda result: result.measured)
+    return (
+        "\n".join(lines)
+        + f"\n\nMeasured until {newest_of_all.measured:%Y-%m-%d} on {newest_of_all.machine}, at commits "
+        f"{', '.join(sorted({result.commit for result in results}))}; brackets are 95 % intervals of one test split "
+        "(means over the seeds), those of the difference of answers pair by pair.\n"
     )
 
 
@@ -61,7 +90,9 @@ def main() -> int:
     """Exit status 1 if ``--check`` finds a stale table."""
     stale = []
     for page in sorted(HERE.glob("*/README.md")):
-        tables = "\n".join(table(result) for result in newest(page.parent.name))
+        results = newest(page.parent.name)
+        of_quality = page.parent.name == "quality" and results
+        tables = quality_table(results) if of_quality else "\n".join(table(result) for result in results)
         text = page.read_text(encoding="utf-8")
         fresh = BLOCK.sub(lambda found: f"{found[1]}{tables}{found[2]}", text)  # noqa: B023
         if fresh != text and "--check" in sys.argv:
