@@ -63,7 +63,7 @@ class Answerer(Protocol):
     def spell(self, texts: Sequence[str], *, special: bool) -> list[Spelling]:
         """The tokens of texts, uncut. See :meth:`penjing.tokens.encode.TextEncoder.spell`."""
 
-    def decode(self, asked: Asked, outputs: Floats) -> list[Answer]:
+    def decode(self, asked: Asked, outputs: Floats) -> Sequence[Answer]:
         """An answer a text.
 
         Args:
