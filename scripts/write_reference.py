@@ -35,8 +35,8 @@ RECIPES: dict[str, type[BaseModel]] = {  # command that takes --recipe → what 
     "quickstart": recipes.QuickstartRecipe, "finetune": recipes.FinetuneRecipe, "pretrain": PretrainRecipe,
     "quantize": recipes.QuantizeCommand, "distill": smaller_recipes.DistillCommand, "export": recipes.ExportCommand,
     "search": SearchRecipe, "models": recipes.ListRecipe, "evaluate": DataRecipe, "predict": DataRecipe,
-    "prune": smaller_recipes.PruneCommand, "knowledge add": KnowledgeRecipe, "knowledge ask": KnowledgeRecipe,
-    "serve": ServeRecipe,
+    "prune": smaller_recipes.PruneCommand, "compress": smaller_recipes.CompressCommand,
+    "knowledge add": KnowledgeRecipe, "knowledge ask": KnowledgeRecipe, "serve": ServeRecipe,
 }  # fmt: skip
 _TYPES = {str: "text", int: "whole number", float: "number", Path: "path", bool: ""}
 _JSON_TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}

@@ -1,11 +1,11 @@
 """Penjing: one tool for the whole life of a pretrained language model.
 
 Each command of ``penjing --help`` is a function here: ``penjing.pretrain``, ``penjing.finetune``, ``penjing.evaluate``,
-``penjing.quantize``, ``penjing.distill``, ``penjing.prune``, ``penjing.export``, ``penjing.predict``,
-``penjing.predict_file``, ``penjing.open_knowledge``, ``penjing.list_versions``, ``penjing.quickstart``,
-``penjing.search``, ``penjing.delta.extract`` and its like.
+``penjing.quantize``, ``penjing.distill``, ``penjing.compress``, ``penjing.prune``, ``penjing.export``,
+``penjing.predict``, ``penjing.predict_file``, ``penjing.open_knowledge``, ``penjing.list_versions``,
+``penjing.quickstart``, ``penjing.search``, ``penjing.delta.extract`` and its like.
 They are loaded when first used, so importing Penjing is instant.
-``penjing.evaluate`` and ``penjing.export`` are packages too; called, they are the commands.
+``penjing.evaluate``, ``penjing.export`` and ``penjing.compress`` are packages too; called, they are the commands.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penjing.app import delta
+    from penjing.app.compress import compress
     from penjing.app.distill import distill
     from penjing.app.evaluate import evaluate
     from penjing.app.export import export
@@ -34,12 +35,13 @@ if TYPE_CHECKING:
     from penjing.app.recipes import FinetuneRecipe, QuantizeCommand
     from penjing.app.search import search
     from penjing.app.search_recipe import SearchRecipe
-    from penjing.app.smaller_recipes import DistillCommand, PruneCommand
+    from penjing.app.smaller_recipes import CompressCommand, DistillCommand, PruneCommand
     from penjing.knowledge import KnowledgeRecipe
     from penjing.serve import ServeRecipe, running_server
     from penjing.store import Store
 
 __all__ = [
+    "CompressCommand",
     "DistillCommand",
     "FinetuneRecipe",
     "KnowledgeRecipe",
@@ -49,6 +51,7 @@ __all__ = [
     "SearchRecipe",
     "ServeRecipe",
     "Store",
+    "compress",
     "delta",
     "distill",
     "evaluate",
@@ -70,6 +73,7 @@ __all__ = [
 
 _HOMES = {
     "__version__": "penjing.core.version",
+    "CompressCommand": "penjing.app.smaller_recipes",
     "DistillCommand": "penjing.app.smaller_recipes",
     "FinetuneRecipe": "penjing.app.recipes",
     "KnowledgeRecipe": "penjing.knowledge",
@@ -79,6 +83,7 @@ _HOMES = {
     "SearchRecipe": "penjing.app.search_recipe",
     "ServeRecipe": "penjing.serve",
     "Store": "penjing.store",
+    "compress": "penjing.app.compress",
     "distill": "penjing.app.distill",
     "evaluate": "penjing.app.evaluate",
     "export": "penjing.app.export",

@@ -1,4 +1,4 @@
-"""The recipes of the commands that make a model smaller: distill and prune."""
+"""The recipes of the commands that make a model smaller: distill, prune and compress."""
 
 from __future__ import annotations
 
@@ -87,3 +87,31 @@ class PruneCommand(Frozen):
         if not (self.vocabulary or self.layers or self.neurons):
             raise ValueError("nothing to prune: set vocabulary: true, layers or neurons")
         return self
+
+
+class CompressCommand(Frozen):
+    """From a version to the fastest smaller one that keeps a contract.
+
+    Attributes:
+        model: reference of the version to start from: ``name``, ``name/2`` or ``name@alias``.
+        name: of the new version in the store; None is the model's own.
+        max_drop: the accuracy (F1, …), as a share, that may be lost on the whole test split.
+        min_speedup: how many times as many requests a second it must answer as the model, through the server.
+        max_mb: what serving may load, in megabytes; None asks nothing.
+        layers: numbers of layers to try, by distillation; None is a half, a third and a sixth of the model's.
+        distill: what students learn.
+        training: how students are trained.
+        measure: of all that keep the other promises, in turns with the model.
+        seed: of all steps.
+    """
+
+    model: str
+    name: str | None = Field(None, pattern=NAME_PATTERN)
+    max_drop: float = Field(ge=0, le=1)
+    min_speedup: float = Field(ge=1)
+    max_mb: float | None = Field(None, gt=0)
+    layers: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    distill: DistillationRecipe = DistillationRecipe()
+    training: TrainingRecipe = TrainingRecipe()
+    measure: MeasureRecipe = MeasureRecipe()
+    seed: int = Field(42, ge=0, le=2**31)

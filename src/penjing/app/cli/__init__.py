@@ -14,6 +14,7 @@ from typing import NoReturn
 import typer
 
 from penjing.app.cli import (
+    compress,
     conformance,
     delta,
     distill,
@@ -51,6 +52,7 @@ for module in (
     quantize,
     prune,
     distill,
+    compress,
     export,
     delta,
     models,
