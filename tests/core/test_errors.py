@@ -51,6 +51,7 @@ def test_codes_are_stable():
     assert {kind.__name__: kind.code for kind in CLASSES} == {
         "CheckpointError": "checkpoint",
         "ConflictError": "store-conflict",
+        "ContextLengthError": "context-length",
         "CorruptBundleError": "store-corrupt",
         "DataError": "data",
         "DeadlineError": "deadline",
