@@ -81,7 +81,7 @@ def undisturbed(world, tmp_path_factory) -> str:
     flags = {"name": "topics", "model": str(world.checkpoint), "data.train": str(world.train)}
     recipe = resolve_recipe(penjing.FinetuneRecipe, None, SETS, flags=flags)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("penjing.app.finetune.export_fp32", stop)
+        patch.setattr("penjing.app.finishing.export_fp32", stop)
         with pytest.raises(TrainedError):
             penjing.finetune(recipe, store=tmp_path_factory.mktemp("undisturbed") / "store")
     return digests[0]

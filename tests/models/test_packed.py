@@ -21,7 +21,7 @@ NEEDS_TYPES = {"bert", "electra"}
 
 
 POOLED = {pooling: Embedding(pooling=pooling, size=32) for pooling in ("mean", "first")}
-NOT_OF_ENCODERS = {Task.TEXT_GENERATION}  # test_decoder.py
+NOT_OF_ENCODERS = {Task.TEXT_GENERATION, Task.TRANSLATION}  # test_decoder.py, test_translator.py
 HEADS = [(task, None) for task in sorted(TASK_CLASSES) if task not in NOT_OF_ENCODERS | {Task.FEATURE_EXTRACTION}]
 HEADS += [(Task.FEATURE_EXTRACTION, embedding) for embedding in POOLED.values()]
 NAMES = [f"{task.value}-{embedding.pooling}" if embedding else task.value for task, embedding in HEADS]

@@ -131,6 +131,27 @@ class TaskFlow(Protocol):
         """What a client would send of each example."""
 
 
+class FixedDecoding:
+    """What flows share whose answers follow from the outputs alone: no split tells a setting."""
+
+    def wants_validation(self, train: Split[Any]) -> bool:
+        """No."""
+        del train
+        return False
+
+    def settings_of(self, train: Part) -> dict[str, float]:
+        """None."""
+        del train
+        return {}
+
+    def tune(
+        self, engine: Any, part: Part, outputs: Sequence[str], *, decoding: Mapping[str, float]
+    ) -> dict[str, float]:
+        """Nothing to find."""
+        del engine, part, outputs, decoding
+        return {}
+
+
 def prepare(
     recipe: DataRecipe,
     flow: TaskFlow,

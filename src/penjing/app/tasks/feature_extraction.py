@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.app.prepared import Part
-from penjing.app.tasks.base import Judgement, TextSettings
+from penjing.app.tasks.base import FixedDecoding, Judgement, TextSettings
 from penjing.core.errors import DataError
 from penjing.core.nouns import Task
 from penjing.core.progress import Progress
@@ -26,7 +26,7 @@ Ints = npt.NDArray[np.int32]
 
 
 @final
-class FeatureExtractionFlow:
+class FeatureExtractionFlow(FixedDecoding):
     """See :class:`penjing.app.tasks.base.TaskFlow`.
 
     Predictions: int32 (texts, size), the bits of float32 vectors, of pairs one after another.
@@ -45,11 +45,6 @@ class FeatureExtractionFlow:
         """None."""
         del outputs
         return ()
-
-    def wants_validation(self, train: Split[PairExample]) -> bool:
-        """No."""
-        del train
-        return False
 
     def part(self, split: Split[PairExample], text: TextSettings, outputs: Sequence[str]) -> Part:
         """One sequence a text, cut to the limit; of pairs two, one after the other."""
@@ -72,18 +67,6 @@ class FeatureExtractionFlow:
         """Squared error of the cosine, or in-batch negatives."""
         del train, recipe
         return feature_extraction.loss
-
-    def settings_of(self, train: Part) -> dict[str, float]:
-        """None."""
-        del train
-        return {}
-
-    def tune(
-        self, engine: Engine, part: Part, outputs: Sequence[str], *, decoding: Mapping[str, float]
-    ) -> dict[str, float]:
-        """Nothing: a vector is what the graph gives."""
-        del engine, part, outputs, decoding
-        return {}
 
     def judge(
         self,

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.app.prepared import Part
-from penjing.app.tasks.base import Judgement, TextSettings
+from penjing.app.tasks.base import FixedDecoding, Judgement, TextSettings
 from penjing.core.nouns import Task
 from penjing.core.progress import Progress
 from penjing.data import Split, TextExample
@@ -30,7 +30,7 @@ JUDGED = MaskingRecipe(rate=0.15, mask_share=1.0, random_share=0.0)
 
 
 @final
-class FillMaskFlow:
+class FillMaskFlow(FixedDecoding):
     """See :class:`penjing.app.tasks.base.TaskFlow`.
 
     Predictions: int32 (masks, 3): the likeliest token, and the two halves of −log p of the right one as float64.
@@ -49,11 +49,6 @@ class FillMaskFlow:
         """None."""
         del outputs
         return ()
-
-    def wants_validation(self, train: Split[TextExample]) -> bool:
-        """No."""
-        del train
-        return False
 
     def part(self, split: Split[TextExample], text: TextSettings, outputs: Sequence[str]) -> Part:
         """One sequence a text, cut to the limit, with masks drawn for it."""
@@ -77,18 +72,6 @@ class FillMaskFlow:
 
         del train, recipe
         return token_loss
-
-    def settings_of(self, train: Part) -> dict[str, float]:
-        """None."""
-        del train
-        return {}
-
-    def tune(
-        self, engine: Engine, part: Part, outputs: Sequence[str], *, decoding: Mapping[str, float]
-    ) -> dict[str, float]:
-        """Nothing to find."""
-        del engine, part, outputs, decoding
-        return {}
 
     def judge(
         self,

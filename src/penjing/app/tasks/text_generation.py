@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.app.prepared import Part
-from penjing.app.tasks.base import Judgement, TextSettings
+from penjing.app.tasks.base import FixedDecoding, Judgement, TextSettings
 from penjing.core.errors import DataError
 from penjing.core.nouns import Task
 from penjing.core.progress import Progress
@@ -27,7 +27,7 @@ _AT_ONCE = 32  # sequences scored in one call
 
 
 @final
-class TextGenerationFlow:
+class TextGenerationFlow(FixedDecoding):
     """See :class:`penjing.app.tasks.base.TaskFlow`.
 
     Predictions: float32 (examples,) as int32, the sum of −log p over the tokens of each that count.
@@ -46,11 +46,6 @@ class TextGenerationFlow:
         """None."""
         del outputs
         return ()
-
-    def wants_validation(self, train: Split[GenerationExample]) -> bool:
-        """No."""
-        del train
-        return False
 
     def part(self, split: Split[GenerationExample], text: TextSettings, outputs: Sequence[str]) -> Part:
         """Pieces of plain texts, completions after their prompts, conversations; cut to the limit but for the first."""
@@ -74,18 +69,6 @@ class TextGenerationFlow:
         """Cross-entropy of the tokens that count."""
         del train, recipe
         return text_generation.loss
-
-    def settings_of(self, train: Part) -> dict[str, float]:
-        """None."""
-        del train
-        return {}
-
-    def tune(
-        self, engine: Any, part: Part, outputs: Sequence[str], *, decoding: Mapping[str, float]
-    ) -> dict[str, float]:
-        """Nothing to find."""
-        del engine, part, outputs, decoding
-        return {}
 
     def judge(
         self,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.app.prepared import Part
-from penjing.app.tasks.base import Judgement, TextSettings
+from penjing.app.tasks.base import FixedDecoding, Judgement, TextSettings
 from penjing.app.tasks.windowed import outputs_by_example
 from penjing.core.nouns import Task
 from penjing.core.progress import Progress
@@ -27,7 +27,7 @@ Ints = npt.NDArray[np.int32]
 
 
 @final
-class TokenClassificationFlow:
+class TokenClassificationFlow(FixedDecoding):
     """See :class:`penjing.app.tasks.base.TaskFlow`.
 
     Predictions: int32 (entities, 4): example, first word, word after the last, number of the label.
@@ -44,11 +44,6 @@ class TokenClassificationFlow:
     def labels_behind(self, outputs: Sequence[str]) -> tuple[str, ...]:
         """The labels of the tags."""
         return labels_of(outputs)
-
-    def wants_validation(self, train: Split[TaggedExample]) -> bool:
-        """No."""
-        del train
-        return False
 
     def part(self, split: Split[TaggedExample], text: TextSettings, outputs: Sequence[str]) -> Part:
         """Windows of every text, with a tag for the first token of each word."""
@@ -70,18 +65,6 @@ class TokenClassificationFlow:
         """Cross-entropy over first tokens of words."""
         del train, recipe
         return token_classification.loss
-
-    def settings_of(self, train: Part) -> dict[str, float]:
-        """None."""
-        del train
-        return {}
-
-    def tune(
-        self, engine: Engine, part: Part, outputs: Sequence[str], *, decoding: Mapping[str, float]
-    ) -> dict[str, float]:
-        """Nothing to find."""
-        del engine, part, outputs, decoding
-        return {}
 
     def judge(
         self,

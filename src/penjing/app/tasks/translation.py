@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.app.prepared import Part
-from penjing.app.tasks.base import Judgement, TextSettings
+from penjing.app.tasks.base import FixedDecoding, Judgement, TextSettings
 from penjing.core.errors import DataError, InvalidRequestError
 from penjing.core.nouns import Task, Translation
 from penjing.core.progress import Progress
@@ -28,7 +28,7 @@ START = "decoder_start_token_id"
 
 
 @final
-class TranslationFlow:
+class TranslationFlow(FixedDecoding):
     """See :class:`penjing.app.tasks.base.TaskFlow`.
 
     Predictions: the code points of all translations, a zero after each, so that they compare without a tokenizer.
@@ -47,11 +47,6 @@ class TranslationFlow:
         """None."""
         del outputs
         return ()
-
-    def wants_validation(self, train: Split[ParallelExample]) -> bool:
-        """No."""
-        del train
-        return False
 
     def part(self, split: Split[ParallelExample], text: TextSettings, outputs: Sequence[str]) -> Part:
         """A sequence a pair. A pair of which a side is longer than the limit teaches nothing, and is counted."""
@@ -83,18 +78,6 @@ class TranslationFlow:
         """Cross-entropy of the target tokens; where the recipe says so, of smoothed targets."""
         del train
         return partial(translation.loss, label_smoothing=recipe.label_smoothing)
-
-    def settings_of(self, train: Part) -> dict[str, float]:
-        """None: the search is told by the recipe."""
-        del train
-        return {}
-
-    def tune(
-        self, engine: Any, part: Part, outputs: Sequence[str], *, decoding: Mapping[str, float]
-    ) -> dict[str, float]:
-        """Nothing to find."""
-        del engine, part, outputs, decoding
-        return {}
 
     def judge(
         self,
