@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -17,6 +18,9 @@ from penjing.app.conformance import Report
 from penjing.core.nouns import Measurement
 from penjing.core.progress import Stage
 from penjing.evaluate import COSINE, Change, EmbeddingChange, NumbersChange, Quality, SystemRow
+
+if TYPE_CHECKING:  # a table on the screen should not load what trains
+    from penjing.app.finishing import Finished
 
 _PLAIN_EVERY_S = 15.0
 _PLAIN_WIDTH = 120
@@ -203,3 +207,12 @@ def show(*tables: Table | str) -> None:
             console.print(table, markup=False, soft_wrap=True)  # a path broken in two cannot be copied
         else:
             console.print(table)
+
+
+def show_smaller(done: Finished, *, called: str) -> None:
+    """What came of making a version smaller: speed, what changed against the old one, and where the report is."""
+    if done.systems:
+        show(speed_table(done.systems, title="Through the server, in turns", metric=done.judgement.metric))
+    if done.change:
+        show(change_line(done.change, called))
+    show(f"Registered {done.bundle.reference}. Report: {done.bundle.path / 'report.html'}")

@@ -48,7 +48,7 @@ def _distill(
 ) -> None:
     from penjing.app.distill import distill
     from penjing.app.smaller_recipes import DistillCommand
-    from penjing.app.terminal import TerminalProgress, change_line, show, speed_table
+    from penjing.app.terminal import TerminalProgress, show_smaller
     from penjing.core.recipe import resolve_recipe
 
     flags = {
@@ -61,8 +61,4 @@ def _distill(
     if as_json:
         print_json(version_facts(done.bundle))
         return
-    if done.systems:
-        show(speed_table(done.systems, title="Through the server, in turns", metric=done.judgement.metric))
-    if done.change:
-        show(change_line(done.change, "the student"))
-    show(f"Registered {done.bundle.reference}. Report: {done.bundle.path / 'report.html'}")
+    show_smaller(done, called="the student")

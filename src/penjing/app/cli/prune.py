@@ -43,7 +43,7 @@ def _prune(
 ) -> None:
     from penjing.app.prune import prune
     from penjing.app.smaller_recipes import PruneCommand
-    from penjing.app.terminal import TerminalProgress, change_line, show, speed_table
+    from penjing.app.terminal import TerminalProgress, show_smaller
     from penjing.core.recipe import resolve_recipe
 
     flags = {
@@ -55,8 +55,4 @@ def _prune(
     if as_json:
         print_json(version_facts(done.bundle))
         return
-    if done.systems:
-        show(speed_table(done.systems, title="Through the server, in turns", metric=done.judgement.metric))
-    if done.change:
-        show(change_line(done.change, "pruning"))
-    show(f"Registered {done.bundle.reference}. Report: {done.bundle.path / 'report.html'}")
+    show_smaller(done, called="pruning")

@@ -152,6 +152,20 @@ class FixedDecoding:
         return {}
 
 
+class WithoutLabels(FixedDecoding):
+    """What flows share whose outputs have no names: tokens of a vocabulary, or numbers of a vector."""
+
+    def outputs_for(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """None that have names."""
+        del labels
+        return ()
+
+    def labels_behind(self, outputs: Sequence[str]) -> tuple[str, ...]:
+        """None."""
+        del outputs
+        return ()
+
+
 def prepare(
     recipe: DataRecipe,
     flow: TaskFlow,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.app.prepared import Part
-from penjing.app.tasks.base import FixedDecoding, Judgement, TextSettings
+from penjing.app.tasks.base import Judgement, TextSettings, WithoutLabels
 from penjing.core.errors import DataError
 from penjing.core.nouns import Task
 from penjing.core.progress import Progress
@@ -26,7 +26,7 @@ Ints = npt.NDArray[np.int32]
 
 
 @final
-class FeatureExtractionFlow(FixedDecoding):
+class FeatureExtractionFlow(WithoutLabels):
     """See :class:`penjing.app.tasks.base.TaskFlow`.
 
     Predictions: int32 (texts, size), the bits of float32 vectors, of pairs one after another.
@@ -35,16 +35,6 @@ class FeatureExtractionFlow(FixedDecoding):
     task = Task.FEATURE_EXTRACTION
     reads: Reads = "mean"  # a graph that pools by the first token reads that one alone, whatever it is told
     windowed = False
-
-    def outputs_for(self, labels: Sequence[str]) -> tuple[str, ...]:
-        """None: the numbers of a vector have no names."""
-        del labels
-        return ()
-
-    def labels_behind(self, outputs: Sequence[str]) -> tuple[str, ...]:
-        """None."""
-        del outputs
-        return ()
 
     def part(self, split: Split[PairExample], text: TextSettings, outputs: Sequence[str]) -> Part:
         """One sequence a text, cut to the limit; of pairs two, one after the other."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.app.prepared import Part
-from penjing.app.tasks.base import FixedDecoding, Judgement, TextSettings
+from penjing.app.tasks.base import Judgement, TextSettings, WithoutLabels
 from penjing.core.nouns import Task
 from penjing.core.progress import Progress
 from penjing.data import Split, TextExample
@@ -30,7 +30,7 @@ JUDGED = MaskingRecipe(rate=0.15, mask_share=1.0, random_share=0.0)
 
 
 @final
-class FillMaskFlow(FixedDecoding):
+class FillMaskFlow(WithoutLabels):
     """See :class:`penjing.app.tasks.base.TaskFlow`.
 
     Predictions: int32 (masks, 3): the likeliest token, and the two halves of −log p of the right one as float64.
@@ -39,16 +39,6 @@ class FillMaskFlow(FixedDecoding):
     task = Task.FILL_MASK
     reads: Reads = "chosen"
     windowed = False
-
-    def outputs_for(self, labels: Sequence[str]) -> tuple[str, ...]:
-        """None: the outputs are the tokenizer's tokens."""
-        del labels
-        return ()
-
-    def labels_behind(self, outputs: Sequence[str]) -> tuple[str, ...]:
-        """None."""
-        del outputs
-        return ()
 
     def part(self, split: Split[TextExample], text: TextSettings, outputs: Sequence[str]) -> Part:
         """One sequence a text, cut to the limit, with masks drawn for it."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.app.prepared import Part
-from penjing.app.tasks.base import FixedDecoding, Judgement, TextSettings
+from penjing.app.tasks.base import Judgement, TextSettings, WithoutLabels
 from penjing.core.errors import DataError
 from penjing.core.nouns import Task
 from penjing.core.progress import Progress
@@ -27,7 +27,7 @@ _AT_ONCE = 32  # sequences scored in one call
 
 
 @final
-class TextGenerationFlow(FixedDecoding):
+class TextGenerationFlow(WithoutLabels):
     """See :class:`penjing.app.tasks.base.TaskFlow`.
 
     Predictions: float32 (examples,) as int32, the sum of −log p over the tokens of each that count.
@@ -36,16 +36,6 @@ class TextGenerationFlow(FixedDecoding):
     task = Task.TEXT_GENERATION
     reads: Reads = "chosen"
     windowed = True
-
-    def outputs_for(self, labels: Sequence[str]) -> tuple[str, ...]:
-        """None that have names: the vocabulary is the tokenizer's."""
-        del labels
-        return ()
-
-    def labels_behind(self, outputs: Sequence[str]) -> tuple[str, ...]:
-        """None."""
-        del outputs
-        return ()
 
     def part(self, split: Split[GenerationExample], text: TextSettings, outputs: Sequence[str]) -> Part:
         """Pieces of plain texts, completions after their prompts, conversations; cut to the limit but for the first."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.app.prepared import Part
-from penjing.app.tasks.base import FixedDecoding, Judgement, TextSettings
+from penjing.app.tasks.base import Judgement, TextSettings, WithoutLabels
 from penjing.core.errors import DataError, InvalidRequestError
 from penjing.core.nouns import Task, Translation
 from penjing.core.progress import Progress
@@ -28,7 +28,7 @@ START = "decoder_start_token_id"
 
 
 @final
-class TranslationFlow(FixedDecoding):
+class TranslationFlow(WithoutLabels):
     """See :class:`penjing.app.tasks.base.TaskFlow`.
 
     Predictions: the code points of all translations, a zero after each, so that they compare without a tokenizer.
@@ -37,16 +37,6 @@ class TranslationFlow(FixedDecoding):
     task = Task.TRANSLATION
     reads: Reads = "chosen"
     windowed = False
-
-    def outputs_for(self, labels: Sequence[str]) -> tuple[str, ...]:
-        """None that have names: the vocabulary is the tokenizer's."""
-        del labels
-        return ()
-
-    def labels_behind(self, outputs: Sequence[str]) -> tuple[str, ...]:
-        """None."""
-        del outputs
-        return ()
 
     def part(self, split: Split[ParallelExample], text: TextSettings, outputs: Sequence[str]) -> Part:
         """A sequence a pair. A pair of which a side is longer than the limit teaches nothing, and is counted."""
