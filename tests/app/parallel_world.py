@@ -8,9 +8,9 @@ from pathlib import Path
 EN = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 ZH = ["零", "一", "二", "三", "四", "五", "六", "七", "八", "九"]
 QUICK = {
-    "training.epochs": "24",
-    "training.batch_size": "32",
-    "training.learning_rate": "1e-2",
+    "training.epochs": "16",
+    "training.batch_size": "16",
+    "training.learning_rate": "5e-3",
     "training.dropout": "0",
     "training.threads": "1",
     "text.max_tokens": "24",
@@ -50,10 +50,10 @@ def make_checkpoint(path: Path) -> Path:
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
     tokenizer.add_special_tokens(["</s>", "<unk>", "<pad>"])
     config = transformers.MarianConfig(
-        vocab_size=len(pieces), d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
-        decoder_attention_heads=2, encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=32, eos_token_id=0,
+        vocab_size=len(pieces), d_model=64, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=128, decoder_ffn_dim=128, max_position_embeddings=32, eos_token_id=0,
         bos_token_id=0, forced_eos_token_id=None, pad_token_id=len(pieces) - 1, decoder_start_token_id=len(pieces) - 1,
-        scale_embedding=True, activation_function="relu",
+        scale_embedding=True, activation_function="relu", init_std=0.1,
     )  # fmt: skip
     torch.manual_seed(0)
     with quiet_transformers():
