@@ -56,11 +56,25 @@ def test_fewer_layers_and_neurons_are_chosen_by_importance_and_trained_again(sto
     assert Store(store).bundle("small", 1).manifest.metrics["accuracy"].value > 0.9
 
 
+def test_heads_leave_an_ordinary_checkpoint_and_are_not_served(store):
+    ran = pruning(store, "--heads", 1, *settings("measure=null"))
+    assert ran.status == 0, ran.err
+    before, after = Store(store).bundle("topics", 1), Store(store).bundle("pruned", 1)
+    assert "1 of 4 attention heads are kept" in " ".join(after.manifest.notes)
+    assert same_as_transformers(after)
+    assert (after.path / "checkpoint" / "config.json").read_text() == (
+        before.path / "checkpoint" / "config.json"
+    ).read_text()
+    engine = [bundle.file(bundle.manifest.engine.file).stat().st_size for bundle in (before, after)]
+    assert engine[0] - engine[1] > 2 * 4 * 16 * 32 * 4  # of three heads of 4·16·32 weights; some graph is left
+
+
 @pytest.mark.parametrize(
     ("more", "model", "said"),
     [
         ([], "topics/1", "nothing to prune"),
         (["--layers", 3], "topics/1", "3 layers of a model of 2"),
+        (["--heads", 5], "topics/1", "5 heads of a model of 4"),
         (["--neurons", 65], "topics/1", "65 neurons of layers of 64"),
         (["--layers", 1], "topics/2", "holds no checkpoint"),
         (["--layers", 1, "--neurons", 1, "--max-drop", 0], "topics/1", "accuracy"),

@@ -17,8 +17,8 @@ from penjing.core.nouns import Problem, Task
 from penjing.models.checkpoint import Checkpoint
 from penjing.models.loading import load_model, save_checkpoint
 from penjing.models.packed import PackedEncoder
-from penjing.models.surgery import keep_layers, keep_neurons, keep_tokens
-from penjing.train.importance import layer_importance, neuron_importance
+from penjing.models.surgery import empty_heads, keep_layers, keep_neurons, keep_tokens
+from penjing.train.importance import head_importance, layer_importance, neuron_importance
 from penjing.train.recipe import TrainingRecipe
 from penjing.train.training_set import TrainingSet
 
@@ -51,17 +51,15 @@ def cut(
         UsageError: more is to be kept than there is.
     """
     model = load_model(checkpoint)
-    rows = np.random.default_rng(command.seed).permutation(len(calibration.sequences))[: command.calibration_rows]
-    weights = None if calibration.weights is None else calibration.weights[rows]
-    targets: Any = calibration.targets
-    chosen = targets[rows] if isinstance(targets, np.ndarray) else [targets[row] for row in rows]
-    some = TrainingSet([calibration.sequences[row] for row in rows], chosen, weights)
+    some = _some_of(calibration, command)
     objective = flow_of(task, problem).objective(calibration, TrainingRecipe())
     told = []
     if command.layers is not None:
         told.append(
             _drop_layers(model, command.layers, lambda: layer_importance(PackedEncoder(model), some, objective))
         )
+    if command.heads is not None:
+        told.append(_drop_heads(model, command.heads, head_importance(PackedEncoder(model), some, objective)))
     if command.neurons is not None:
         told.append(_drop_neurons(model, command.neurons, neuron_importance(PackedEncoder(model), some, objective)))
     if tokens is not None:
@@ -69,6 +67,14 @@ def cut(
         keep_tokens(model, tokens)
     save_checkpoint(model, checkpoint.path, target)
     return told
+
+
+def _some_of(calibration: Part, command: PruneCommand) -> TrainingSet:
+    rows = np.random.default_rng(command.seed).permutation(len(calibration.sequences))[: command.calibration_rows]
+    weights = None if calibration.weights is None else calibration.weights[rows]
+    targets: Any = calibration.targets
+    chosen = targets[rows] if isinstance(targets, np.ndarray) else [targets[row] for row in rows]
+    return TrainingSet([calibration.sequences[row] for row in rows], chosen, weights)
 
 
 def _drop_layers(model: Any, wanted: int | Sequence[int], importance: Any) -> str:
@@ -81,6 +87,17 @@ def _drop_layers(model: Any, wanted: int | Sequence[int], importance: Any) -> st
         kept = [at - 1 for at in wanted]
     keep_layers(model, kept)
     return f"layers {', '.join(str(at + 1) for at in kept)} are kept"
+
+
+def _drop_heads(model: Any, wanted: int, importance: npt.NDArray[np.float64]) -> str:
+    if wanted > importance.size:
+        raise UsageError(f"{wanted} heads of a model of {importance.size}", expected=f"1 to {importance.size}")
+    stay = np.zeros(importance.size, bool)
+    stay[np.argsort(-importance, axis=None, kind="stable")[:wanted]] = True
+    of_layers = [np.flatnonzero(some) for some in stay.reshape(importance.shape)]
+    empty_heads(model, of_layers)
+    counts = ", ".join(str(len(some)) for some in of_layers)
+    return f"{wanted} of {importance.size} attention heads are kept: {counts} by layer; the others are zeros, not run"
 
 
 def _drop_neurons(model: Any, wanted: int, importance: Sequence[npt.NDArray[np.float64]]) -> str:

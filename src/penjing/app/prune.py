@@ -1,8 +1,8 @@
 """``penjing prune``: a version in, a smaller one out, compared with it text by text.
 
-What is cut must leave an ordinary checkpoint: Transformers' classes have one number of neurons for all layers and
-heads that fill the hidden width, so whole layers, equally many neurons of each and rows of the embedding table go, and
-single heads do not (docs/decisions/0016). A pruned version is trained again with ``penjing distill --student``.
+What is cut must leave an ordinary checkpoint: whole layers, equally many neurons of each and rows of the embedding
+table go (docs/decisions/0016); single heads become zeros, which the export leaves out (docs/decisions/0017). A pruned
+version is trained again with ``penjing distill --student``.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class DistillCommand(Frozen):
 
 
 class PruneCommand(Frozen):
-    """From a version to one with fewer tokens, layers or feed-forward neurons.
+    """From a version to one with fewer tokens, layers, attention heads or feed-forward neurons.
 
     Attributes:
         model: reference of the version to start from: ``name``, ``name/2`` or ``name@alias``.
@@ -62,6 +62,8 @@ class PruneCommand(Frozen):
         texts: more sources, labels neither needed nor read, whose tokens are kept.
         least_count: how often a token must be met to be kept.
         layers: how many layers stay, those without which the loss rises most; or which, counted from 1; None is all.
+        heads: attention heads of the whole model that stay, by first-order Taylor importance; the others are zeros
+            in the checkpoint, and are left out of what is served. None is all.
         neurons: feed-forward neurons of every layer that stay, by first-order Taylor importance; None is all.
         calibration_rows: training texts on which importance is taken. The test split is never used to choose.
         max_drop: the accuracy (F1, …), as a share, that may be lost on the test split; None asks for no gate.
@@ -75,6 +77,7 @@ class PruneCommand(Frozen):
     texts: tuple[str, ...] = ()
     least_count: int = Field(1, ge=1)
     layers: Annotated[int, Field(ge=1)] | tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    heads: int | None = Field(None, ge=1)
     neurons: int | None = Field(None, ge=1)
     calibration_rows: int = Field(512, ge=16, le=100_000)
     max_drop: float | None = Field(None, ge=0, le=1)
@@ -84,8 +87,8 @@ class PruneCommand(Frozen):
 
     @model_validator(mode="after")
     def _something_is_cut(self) -> Self:
-        if not (self.vocabulary or self.layers or self.neurons):
-            raise ValueError("nothing to prune: set vocabulary: true, layers or neurons")
+        if not (self.vocabulary or self.layers or self.heads or self.neurons):
+            raise ValueError("nothing to prune: set vocabulary: true, layers, heads or neurons")
         return self
 
 

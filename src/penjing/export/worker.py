@@ -38,6 +38,7 @@ def export(checkpoint: Path, target: Path, probes: Path) -> None:
             for one in read_probes(probes)
         ]
     np.savez(target.with_suffix(".npz"), logits=torch.cat(rows).numpy())
+    encoder.leave_out_dead()  # the reference above is the whole model's
     _write_onnx(RowForward(encoder).eval(), target)
 
 

@@ -19,16 +19,20 @@ from torch.nn import Module, functional
 
 # Relative-position families: (positions (batch, tokens)) -> (batch, heads, tokens, tokens), added to the scores.
 PositionBias = Callable[[Tensor], Tensor]
+Kept = tuple[int, ...] | None
 
 
 class Attention(Protocol):
-    """Softmax attention over flat queries, keys and values."""
+    """Softmax attention over flat queries, keys and values.
 
-    def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, heads: int) -> Tensor:
+    ``kept`` says which of the encoder's heads these are, for scores that are each head's own; None is all.
+    """
+
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, kept: Kept = None) -> Tensor:
         """Contexts (cells, heads·size) of all cells."""
 
     def of_first(
-        self, query: Module, hidden: Tensor, key: Tensor, value: Tensor, *, first: Tensor, heads: int
+        self, query: Module, hidden: Tensor, key: Tensor, value: Tensor, *, first: Tensor, heads: int, kept: Kept = None
     ) -> Tensor:
         """Contexts (sequences, heads·size) of the first tokens alone; ``query`` projects hidden states."""
 
@@ -52,20 +56,20 @@ class RowAttention:
         if bias is not None:
             self._scores = self._scores + bias(position_ids)
 
-    def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, heads: int) -> Tensor:
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, kept: Kept = None) -> Tensor:
         """See :class:`Attention`."""
         rows, width = self._shape
         size = query.shape[-1] // heads
         q, k, v = (part.reshape(rows, width, heads, size).transpose(1, 2) for part in (query, key, value))
-        scores = (q * size**-0.5) @ k.transpose(-1, -2) + self._scores.to(q.dtype)
+        scores = (q * size**-0.5) @ k.transpose(-1, -2) + _of_heads(self._scores, kept).to(q.dtype)
         context = torch.softmax(scores, dim=-1) @ v
         return context.transpose(1, 2).reshape(rows * width, heads * size)
 
     def of_first(
-        self, query: Module, hidden: Tensor, key: Tensor, value: Tensor, *, first: Tensor, heads: int
+        self, query: Module, hidden: Tensor, key: Tensor, value: Tensor, *, first: Tensor, heads: int, kept: Kept = None
     ) -> Tensor:
         """See :class:`Attention`. Computes all and keeps some: rows hold several first tokens."""
-        return self(query(hidden), key, value, heads=heads)[first]
+        return self(query(hidden), key, value, heads=heads, kept=kept)[first]
 
 
 class SegmentLayout:
@@ -133,27 +137,32 @@ class SegmentAttention:
             scores = bias(torch.arange(self._longest)[None, :])
             self._mask = scores if self._mask is None else scores.masked_fill(~self._mask, float("-inf"))
 
-    def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, heads: int) -> Tensor:
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, kept: Kept = None) -> Tensor:
         """See :class:`Attention`."""
         q, k, v = (self._layout.apart(part, heads) for part in (query, key, value))
-        return self._layout.together(self._attend(q, k, v))
+        return self._layout.together(self._attend(q, k, v, kept))
 
     def of_first(
-        self, query: Module, hidden: Tensor, key: Tensor, value: Tensor, *, first: Tensor, heads: int
+        self, query: Module, hidden: Tensor, key: Tensor, value: Tensor, *, first: Tensor, heads: int, kept: Kept = None
     ) -> Tensor:
         """See :class:`Attention`. One query a sequence, where the full layer has one a token."""
         q = query(hidden[first]).view(self._sequences, 1, heads, -1).transpose(1, 2)
         k, v = self._layout.apart(key, heads), self._layout.apart(value, heads)
-        return self._attend(q, k, v).reshape(self._sequences, -1)
+        return self._attend(q, k, v, kept).reshape(self._sequences, -1)
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, kept: Kept) -> Tensor:
         """Contexts (sequences, heads, queries, size) of q, which has one query a sequence or one a token."""
-        mask = self._mask if self._mask is None else self._mask[:, :, : q.shape[2]]
+        mask = self._mask if self._mask is None else _of_heads(self._mask[:, :, : q.shape[2]], kept)
         if q.dtype is torch.bfloat16 and self._longest <= self.PLAIN_UP_TO and torch.is_grad_enabled():
             return plain_attention(q, k, v, mask=mask)
         if mask is not None and mask.dtype is not torch.bool:
             mask = mask.to(q.dtype)
         return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
+def _of_heads(scores: Tensor, kept: Kept) -> Tensor:
+    """Those of some heads, of (batch, heads or 1, queries, tokens)."""
+    return scores if kept is None or scores.shape[1] == 1 else scores[:, list(kept)]
 
 
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None) -> Tensor:

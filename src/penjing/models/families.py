@@ -19,7 +19,11 @@ from penjing.models.attention import PositionBias
 
 @dataclass(frozen=True, slots=True)
 class LayerParts:
-    """One transformer layer: attention, then feed-forward, each followed by a norm."""
+    """One transformer layer: attention, then feed-forward, each followed by a norm.
+
+    Attributes:
+        kept: heads that are there, of the encoder's, where some were left out; None is all, empty is no attention.
+    """
 
     query: nn.Module
     key: nn.Module
@@ -30,6 +34,7 @@ class LayerParts:
     activation: Callable[[Tensor], Tensor]
     down: nn.Module
     output_norm: nn.Module
+    kept: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

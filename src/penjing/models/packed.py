@@ -21,6 +21,7 @@ from penjing.core.nouns import Embedding
 from penjing.models.attention import Attention, RowAttention, SegmentAttention
 from penjing.models.families import EncoderParts, LayerParts, encoder_parts
 from penjing.models.heads import head_of
+from penjing.models.lean import lean_parts
 from penjing.tokens import Encoding, PackedBatch
 from penjing.tokens.packing import token_cells
 
@@ -87,6 +88,12 @@ class PackedEncoder(nn.Module):
         self.parts: EncoderParts = encoder_parts(model)
         self.head = head_of(model, embedding)
         self.hidden_dropout = self.parts.dropout
+
+    def leave_out_dead(self) -> None:
+        """Walk without the heads and neurons that give nothing. For export: what is walked then is not trained."""
+        self.parts = lean_parts(self.parts)
+        modules = (getattr(layer, part) for layer in self.parts.layers for part in LayerParts.__slots__)
+        self.walked = nn.ModuleList(module for module in modules if isinstance(module, nn.Module))
 
     @property
     def depth(self) -> int:
@@ -166,17 +173,20 @@ class PackedEncoder(nn.Module):
         only: Tensor | None = None,
         trace: list[LayerTrace] | None = None,
     ) -> Tensor:
-        key, value, heads = layer.key(hidden), layer.value(hidden), self.parts.heads
-        if only is None:
+        query, key, value = None, layer.key(hidden), layer.value(hidden)
+        heads = self.parts.heads if layer.kept is None else len(layer.kept)
+        if heads == 0:
+            context = hidden = hidden if only is None else hidden[only]  # no head reads it
+        elif only is None:
             query = layer.query(hidden)
-            context = attention(query, key, value, heads=heads)
+            context = attention(query, key, value, heads=heads, kept=layer.kept)
         else:
-            context = attention.of_first(layer.query, hidden, key, value, first=only, heads=heads)
+            context = attention.of_first(layer.query, hidden, key, value, first=only, heads=heads, kept=layer.kept)
             hidden = hidden[only]
         hidden = layer.attention_norm(self._drop(layer.attention_out(context)) + hidden)
         inner = layer.down(layer.activation(layer.up(hidden)))
         normed: Tensor = layer.output_norm(self._drop(inner) + hidden)
-        if trace is not None and only is None:
+        if trace is not None and query is not None:
             trace.append(LayerTrace(query, key, value, normed))
         return normed
 

@@ -88,6 +88,51 @@ def keep_neurons(model: Any, kept: Sequence[npt.NDArray[np.int64]]) -> None:
     )
 
 
+def empty_heads(model: Any, kept: Sequence[npt.NDArray[np.int64]]) -> None:
+    """Set to zero all attention heads but these of each layer, in place: no config can say that they are not there.
+
+    A head of zeros stays one in training: nothing flows through it, so no gradient reaches it.
+
+    Raises:
+        UsageError: another number of layers.
+    """
+    parts = encoder_parts(model)
+    _refuse_other_count(kept, len(parts.layers), "heads")
+    for layer, some in zip(parts.layers, kept, strict=True):
+        out: Any = layer.attention_out
+        size = out.weight.shape[1] // parts.heads
+        gone = np.setdiff1d(np.arange(parts.heads), some)
+        rows = torch.from_numpy((gone[:, None] * size + np.arange(size)).ravel())
+        _empty((layer.query, layer.key, layer.value), rows, out)
+
+
+def empty_neurons(model: Any, kept: Sequence[npt.NDArray[np.int64]]) -> None:
+    """Set to zero all feed-forward neurons but these of each layer, which need not be equally many, in place.
+
+    Raises:
+        UsageError: another number of layers.
+    """
+    layers = encoder_parts(model).layers
+    _refuse_other_count(kept, len(layers), "neurons")
+    for layer, some in zip(layers, kept, strict=True):
+        down: Any = layer.down
+        gone = np.setdiff1d(np.arange(down.weight.shape[1]), some)
+        _empty((layer.up,), torch.from_numpy(gone), down)
+
+
+def _empty(givers: Sequence[Any], rows: torch.Tensor, taker: Any) -> None:
+    with torch.no_grad():
+        for giver in givers:
+            giver.weight[rows] = 0
+            giver.bias[rows] = 0
+        taker.weight[:, rows] = 0
+
+
+def _refuse_other_count(kept: Sequence[Any], layers: int, what: str) -> None:
+    if len(kept) != layers:
+        raise UsageError(f"{what} kept of {len(kept)} layers", expected=f"of {layers}, the model's")
+
+
 def keep_tokens(model: Any, kept: npt.NDArray[np.int64]) -> None:
     """Leave these rows of the embedding table, in this order, in place; special tokens get their new numbers.
 

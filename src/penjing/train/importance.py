@@ -1,6 +1,7 @@
 """How much a loss hangs on the parts of an encoder, on a few texts of the training split.
 
 neurons    first-order Taylor: Σ over tokens of |a · ∂L/∂a|, a the neuron's output      Molchanov et al., 1611.06440
+heads      first-order Taylor: Σ over texts of |Σ a · ∂L/∂a|, a the head's context   Michel et al., 1905.10650, eq. 4
 layers     how much the mean loss rises without the layer: measured, since that costs one pass a layer
 
 Both through the packed forward that trains and serves, so in the last layer only what the head reads counts.
@@ -8,7 +9,7 @@ Both through the packed forward that trains and serves, so in the last layer onl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -17,27 +18,51 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from penjing.models.packed import PackedEncoder, PackedTensors
 from penjing.tokens import pack_flat
 from penjing.train.training_set import Objective, TrainingSet
 
 _PASS_TOKENS = 4096
+_NOTHING = np.finfo(np.float64).tiny
 
 
 def neuron_importance(encoder: PackedEncoder, data: TrainingSet, objective: Objective) -> list[npt.NDArray[np.float64]]:
     """Of each layer, float64 (neurons,)."""
     encoder.eval()
     totals = [np.zeros(layer.down.in_features) for layer in encoder.parts.layers]  # type: ignore[arg-type]
-    with _inputs_of_down(encoder) as seen:
+    with _inputs_of([part.down for part in encoder.parts.layers]) as seen:
         for rows in data.all_passes(batch_size=1, pass_tokens=_PASS_TOKENS):
-            seen.clear()
             loss = _loss(encoder, data, objective, rows)
             gradients = torch.autograd.grad(loss, [seen[layer] for layer in range(len(totals))])
             for layer, gradient in enumerate(gradients):
                 totals[layer] += (gradient * seen[layer]).abs().sum(dim=0).detach().double().numpy()
     return totals
+
+
+def head_importance(encoder: PackedEncoder, data: TrainingSet, objective: Objective) -> npt.NDArray[np.float64]:
+    """float64 (layers, heads); each layer's are divided by their Euclidean length, as in the source."""
+    encoder.eval()
+    heads, layers = encoder.parts.heads, encoder.parts.layers
+    totals = np.zeros((len(layers), heads))
+    with _inputs_of([part.attention_out for part in layers]) as seen:
+        for rows in data.all_passes(batch_size=1, pass_tokens=_PASS_TOKENS):
+            loss, lengths = _loss(encoder, data, objective, rows), data.lengths_of(rows)
+            gradients = torch.autograd.grad(loss, [seen[layer] for layer in range(len(layers))])
+            for layer, gradient in enumerate(gradients):
+                of_cells = (gradient * seen[layer]).view(len(gradient), heads, -1).sum(dim=2).detach().double()
+                totals[layer] += _by_text(of_cells, lengths).abs().sum(dim=0).numpy()
+    shares: npt.NDArray[np.float64] = totals / np.maximum(np.linalg.norm(totals, axis=1, keepdims=True), _NOTHING)
+    return shares
+
+
+def _by_text(of_cells: Tensor, lengths: npt.NDArray[np.int64]) -> Tensor:
+    """Sums over each text's cells, (texts, parts); the last layer may have one cell a text already."""
+    if len(of_cells) == len(lengths):
+        return of_cells
+    text = torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths))
+    return of_cells.new_zeros(len(lengths), of_cells.shape[1]).index_add_(0, text, of_cells)
 
 
 def layer_importance(encoder: PackedEncoder, data: TrainingSet, objective: Objective) -> npt.NDArray[np.float64]:
@@ -65,14 +90,14 @@ def _loss(encoder: PackedEncoder, data: TrainingSet, objective: Objective, rows:
 
 
 @contextmanager
-def _inputs_of_down(encoder: PackedEncoder) -> Iterator[dict[int, Tensor]]:
-    """What goes into each layer's second feed-forward product, by layer, while the block lasts."""
+def _inputs_of(modules: Sequence[nn.Module]) -> Iterator[dict[int, Tensor]]:
+    """What went into each module last, by its number, while the block lasts."""
     seen: dict[int, Tensor] = {}
 
-    def note(layer: int, _: Any, given: tuple[Tensor, ...]) -> None:
-        seen[layer] = given[0]
+    def note(number: int, _: Any, given: tuple[Tensor, ...]) -> None:
+        seen[number] = given[0]
 
-    hooks = [part.down.register_forward_pre_hook(partial(note, at)) for at, part in enumerate(encoder.parts.layers)]
+    hooks = [module.register_forward_pre_hook(partial(note, at)) for at, module in enumerate(modules)]
     try:
         yield seen
     finally:

@@ -8,15 +8,15 @@ import typer
 
 from penjing.app.cli.options import DEFAULT_STORE, JSON, MODEL, RECIPE, SETS, STORE, print_json, version_facts
 
-_HELP = """Cut what a version does not need: tokens, whole layers, feed-forward neurons; the result is a smaller
-version, compared with it text by text and through the server.
+_HELP = """Cut what a version does not need: tokens, layers, attention heads, feed-forward neurons; the result is a
+smaller version, compared with it text by text and through the server.
 
 ```console
 penjing prune newsgroups/1 --vocabulary --layers 4
 ```
 
 --vocabulary keeps the tokens that the training texts (and --texts) need: such texts are answered as before.
---layers and --neurons keep what the loss hangs on most. Train the result again with penjing distill --student.
+--layers, --heads and --neurons keep what the loss hangs on most. Train the result again with penjing distill --student.
 Exit status 1 and no new version if more would be lost than --max-drop allows.
 """
 
@@ -34,6 +34,7 @@ def _prune(
     ] = False,
     texts: Annotated[list[str] | None, typer.Option(help="More texts whose tokens are kept. May be repeated.")] = None,
     layers: Annotated[int | None, typer.Option(help="Layers that stay.")] = None,
+    heads: Annotated[int | None, typer.Option(help="Attention heads of the whole model that stay.")] = None,
     neurons: Annotated[int | None, typer.Option(help="Feed-forward neurons of each layer that stay.")] = None,
     max_drop: Annotated[float | None, typer.Option(help="Accuracy (F1, …) that may be lost, as a share: 0.02.")] = None,
     recipe: RECIPE = None,
@@ -48,7 +49,7 @@ def _prune(
 
     flags = {
         "model": model, "name": name, "vocabulary": vocabulary or None, "texts": texts or None, "layers": layers,
-        "neurons": neurons, "max_drop": max_drop,
+        "heads": heads, "neurons": neurons, "max_drop": max_drop,
     }  # fmt: skip
     command = resolve_recipe(PruneCommand, recipe, sets or (), flags=flags)
     done = prune(command, store=store, progress=TerminalProgress()).ended
