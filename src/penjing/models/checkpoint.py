@@ -22,6 +22,7 @@ from penjing.models.converting import converted
 from penjing.models.deltas.facts import is_delta
 from penjing.models.deltas.restoring import restored
 from penjing.models.gguf import convert_gguf, gguf_file
+from penjing.models.llama2c import convert_llama2c, llama2c_file
 from penjing.models.pooling import MODULES, POOLING_FILES, pooling_files, read_embedding
 from penjing.models.tasks import task_of
 from penjing.models.weights import WEIGHT_FILE, WEIGHT_INDEX, read_json, tensor_shapes, weight_files
@@ -116,7 +117,7 @@ def find_checkpoint(source: str) -> Checkpoint:
     """Turn what a user calls a model into an inspected directory.
 
     Args:
-        source: a directory, with weights or a delta; a GGUF file, or a directory with one; a name of
+        source: a directory, with weights or a delta; a file of GGUF or llama2.c, or a directory with one; a name of
             :data:`penjing.data.WEIGHTS`; or a hub name such as ``org/model``.
 
     Raises:
@@ -126,8 +127,7 @@ def find_checkpoint(source: str) -> Checkpoint:
     path = Path(source).expanduser()
     if path.exists() and not (source in WEIGHTS and path.is_file()):
         whole = restored(path, find=find_checkpoint) if is_delta(path) else path
-        foreign = gguf_file(whole)
-        return inspect_checkpoint(convert_gguf(foreign) if foreign else converted(whole), source=source)
+        return inspect_checkpoint(_ours(whole), source=source)
     if source in WEIGHTS:
         return inspect_checkpoint(converted(named_weights(source)), source=source)
     if source.startswith((".", "/", "~")) or source.count("/") > 1:
@@ -136,6 +136,15 @@ def find_checkpoint(source: str) -> Checkpoint:
             expected=f"a checkpoint directory, a hub name (org/model) or one of {', '.join(WEIGHTS)}",
         )
     return inspect_checkpoint(converted(_from_hub(source)), source=source)
+
+
+def _ours(path: Path) -> Path:
+    """The checkpoint directory that a path is, or is made into."""
+    if foreign := gguf_file(path):
+        return convert_gguf(foreign)
+    if foreign := llama2c_file(path):
+        return convert_llama2c(foreign)
+    return converted(path)
 
 
 def _from_hub(name: str) -> Path:

@@ -85,7 +85,7 @@ def build_tokenizer(
     if source.kind == "unigram":
         model: Any = models.Unigram(_scored(source, names), vocabulary[unknown], byte_fallback=False)
     else:
-        merges = _merges(source, vocabulary)
+        merges = merges_of(source.scores, vocabulary)
         model = models.BPE(dict(vocabulary), merges, unk_token=unknown, fuse_unk=True)
     tokenizer = Tokenizer(model)
     table = [normalizers.Precompiled(source.normalisation)] if source.normalisation else []
@@ -104,9 +104,14 @@ def _scored(source: SentencePieceFile, names: list[str]) -> list[tuple[str, floa
     return [(name, source.scores.get(name, worst if len(name) == 1 else _NEVER)) for name in names]
 
 
-def _merges(source: SentencePieceFile, vocabulary: Mapping[str, int]) -> list[tuple[str, str]]:
-    """Pairs to join, best first: every way in which two pieces make a third."""
-    rank = {piece: number for number, piece in enumerate(sorted(source.scores, key=lambda one: -source.scores[one]))}
+def merges_of(scores: Mapping[str, float], vocabulary: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Pairs to join, best first: every way in which two pieces make a third.
+
+    Args:
+        scores: of the pieces that text is cut into.
+        vocabulary: all pieces that there are, with their ids.
+    """
+    rank = {piece: number for number, piece in enumerate(sorted(scores, key=lambda one: -scores[one]))}
     found = []
     for piece in rank:
         if piece in vocabulary:
