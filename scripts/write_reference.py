@@ -18,6 +18,7 @@ import typer
 from pydantic import BaseModel
 
 from penjing.app import cli, recipes, smaller_recipes
+from penjing.app.cascade_recipe import CascadeCommand
 from penjing.app.pretrain_recipe import PretrainRecipe
 from penjing.app.quickstart import RECIPE as QUICKSTART
 from penjing.app.search_recipe import SearchRecipe
@@ -35,7 +36,7 @@ RECIPES: dict[str, type[BaseModel]] = {  # command that takes --recipe → what 
     "quickstart": recipes.QuickstartRecipe, "finetune": recipes.FinetuneRecipe, "pretrain": PretrainRecipe,
     "quantize": recipes.QuantizeCommand, "distill": smaller_recipes.DistillCommand, "export": recipes.ExportCommand,
     "search": SearchRecipe, "models": recipes.ListRecipe, "evaluate": DataRecipe, "predict": DataRecipe,
-    "prune": smaller_recipes.PruneCommand, "compress": smaller_recipes.CompressCommand,
+    "cascade": CascadeCommand, "prune": smaller_recipes.PruneCommand, "compress": smaller_recipes.CompressCommand,
     "knowledge add": KnowledgeRecipe, "knowledge ask": KnowledgeRecipe, "serve": ServeRecipe,
 }  # fmt: skip
 _TYPES = {str: "text", int: "whole number", float: "number", Path: "path", bool: ""}

@@ -204,6 +204,8 @@ LONGER_FUNCTIONS = {
     "src/penjing/app/cli/distill.py:_distill": "a parameter a line for each option",
     "src/penjing/app/finetune.py:finetune": "a command's steps in order",
     "src/penjing/app/pretrain.py:pretrain": "a command's steps in order",
+    "src/penjing/app/cascade.py:cascade": "a command's steps in order",
+    "src/penjing/app/cli/cascade.py:_cascade": "a parameter a line for each option",
     "src/penjing/app/compress.py:_ladder": "the rungs in order",
     "src/penjing/app/compress.py:_register": "a command's steps in order",
     "src/penjing/app/cli/compress.py:_compress": "a parameter a line for each option",

@@ -1,9 +1,9 @@
 """Penjing: one tool for the whole life of a pretrained language model.
 
 Each command of ``penjing --help`` is a function here: ``penjing.pretrain``, ``penjing.finetune``, ``penjing.evaluate``,
-``penjing.quantize``, ``penjing.distill``, ``penjing.compress``, ``penjing.prune``, ``penjing.export``,
-``penjing.predict``, ``penjing.predict_file``, ``penjing.open_knowledge``, ``penjing.list_versions``,
-``penjing.quickstart``, ``penjing.search``, ``penjing.delta.extract`` and its like.
+``penjing.quantize``, ``penjing.distill``, ``penjing.cascade``, ``penjing.compress``, ``penjing.prune``,
+``penjing.export``, ``penjing.predict``, ``penjing.predict_file``, ``penjing.open_knowledge``,
+``penjing.list_versions``, ``penjing.quickstart``, ``penjing.search``, ``penjing.delta.extract`` and its like.
 They are loaded when first used, so importing Penjing is instant.
 ``penjing.evaluate``, ``penjing.export`` and ``penjing.compress`` are packages too; called, they are the commands.
 """
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penjing.app import delta
+    from penjing.app.cascade import cascade
+    from penjing.app.cascade_recipe import CascadeCommand
     from penjing.app.compress import compress
     from penjing.app.distill import distill
     from penjing.app.evaluate import evaluate
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from penjing.store import Store
 
 __all__ = [
+    "CascadeCommand",
     "CompressCommand",
     "DistillCommand",
     "FinetuneRecipe",
@@ -51,6 +54,7 @@ __all__ = [
     "SearchRecipe",
     "ServeRecipe",
     "Store",
+    "cascade",
     "compress",
     "delta",
     "distill",
@@ -73,6 +77,7 @@ __all__ = [
 
 _HOMES = {
     "__version__": "penjing.core.version",
+    "CascadeCommand": "penjing.app.cascade_recipe",
     "CompressCommand": "penjing.app.smaller_recipes",
     "DistillCommand": "penjing.app.smaller_recipes",
     "FinetuneRecipe": "penjing.app.recipes",
@@ -83,6 +88,7 @@ _HOMES = {
     "SearchRecipe": "penjing.app.search_recipe",
     "ServeRecipe": "penjing.serve",
     "Store": "penjing.store",
+    "cascade": "penjing.app.cascade",
     "compress": "penjing.app.compress",
     "distill": "penjing.app.distill",
     "evaluate": "penjing.app.evaluate",

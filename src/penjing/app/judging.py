@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from penjing.app.tasks import Judgement, flow_of
 from penjing.core.errors import CorruptBundleError
 from penjing.core.machine import usable_cores
 from penjing.core.progress import Progress
-from penjing.engines import GENERATORS, Engine, Generator, open_engine, open_generator
 from penjing.evaluate import Change
+from penjing.serve.opening import open_files
 from penjing.store import Bundle, ManifestDraft
 
 EVIDENCE_FILE = "evidence/test.npz"
@@ -50,11 +49,7 @@ def open_drafted(directory: Path, draft: ManifestDraft) -> Any:
     Raises:
         CorruptBundleError: it has none.
     """
-    if draft.engine is None:
-        raise CorruptBundleError(f"{directory} holds no engine", expected="an exported model", do="Run penjing export.")
-    spec = draft.engine
-    opener: Callable[..., Engine | Generator] = open_generator if spec.name in GENERATORS else open_engine
-    return opener(spec.name, directory / spec.file, instances=usable_cores(), precision=spec.precision)
+    return open_files(directory, draft, instances=usable_cores())
 
 
 def keep_predictions(judgement: Judgement, part: Part, directory: Path) -> None:

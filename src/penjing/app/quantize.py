@@ -133,8 +133,9 @@ def quantize(
 
 def _refuse_quantised(parent: Bundle) -> None:
     engine = parent.manifest.engine
-    if engine is None or engine.precision == "int8":
-        what = "holds no engine" if engine is None else "is int8 already"
+    if engine is None or engine.name == "cascade" or engine.precision == "int8":
+        is_whole = engine is not None and engine.name != "cascade"
+        what = "is int8 already" if is_whole else "is a cascade" if engine else "holds no engine"
         raise UsageError(f"{parent.reference} {what}", expected="an fp32 version", do="Name the version it came from.")
 
 

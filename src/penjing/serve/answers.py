@@ -28,6 +28,7 @@ class Cost:
         tokens: real tokens of this request.
         cut: texts that were longer than the model's limit.
         batch_fill: share of the batch's cells that held real tokens, 0..1.
+        stages: how many of its texts each stage of a cascade answered; empty of other models.
     """
 
     tokenize_ms: float = 0.0
@@ -36,6 +37,7 @@ class Cost:
     tokens: int = 0
     cut: int = 0
     batch_fill: float = 0.0
+    stages: tuple[int, ...] = ()
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """The cost as reply headers."""
@@ -48,6 +50,8 @@ class Cost:
         ]
         if self.cut:
             headers.append((b"x-penjing-cut-texts", b"%d" % self.cut))
+        for number, texts in enumerate(self.stages, start=1):
+            headers.append((b"x-penjing-stage-%d-texts" % number, b"%d" % texts))
         return headers
 
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from penjing.core.errors import ServingError
-from penjing.engines import Engine
+from penjing.engines import CascadeEngine, Engine, parts_of
 from penjing.serve.answers import Floats
 from penjing.serve.queue import Permit
 from penjing.serve.work import Work
 from penjing.tokens import Encoding, Reads, pack_sequences
-from penjing.tokens.packing import places_read
+from penjing.tokens.packing import Ints, places_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ class Outcome:
         error: why it failed.
         fill: share of its batch's cells that held real tokens.
         ran_at: monotonic seconds when its batch was done.
+        stages: how many of its sequences each stage of a cascade answered; empty of other engines.
     """
 
     piece: Piece
@@ -76,6 +77,7 @@ class Outcome:
     error: ServingError | None
     fill: float
     ran_at: float
+    stages: tuple[int, ...] = ()
 
 
 def cut_to_pieces(work: Work, sequences: Sequence[Encoding], *, budget: int, reads: Reads | None = None) -> list[Piece]:
@@ -118,19 +120,26 @@ def _run(engine: Engine, pieces: Sequence[Piece], *, packing: Packing) -> list[O
     sequences = [sequence for piece in pieces for sequence in piece.sequences]
     distinct, places = _once(sequences)
     batch = pack_sequences(distinct, pad_id=packing.pad_id, reads=packing.reads)
-    answers = engine.run(batch)
+    answers, given_by = engine.run_staged(batch) if isinstance(engine, CascadeEngine) else (engine.run(batch), None)
     if len(answers) != len(batch.cells):
         raise ValueError(f"the engine gave {len(answers)} rows, {len(batch.cells)} were asked for")
     outputs = batch.in_order(answers)
     if len(distinct) < len(sequences):
         outputs = _repeated(outputs, distinct, places, reads=packing.reads)
+    stages = None if given_by is None else batch.in_order(given_by)[places]
     ran_at, fill = time.monotonic(), batch.fill
     outcomes, begin = [], 0
     for piece in pieces:
         end = begin + _rows(piece.sequences, packing.reads)
-        outcomes.append(Outcome(piece, outputs[begin:end], None, fill, ran_at))
+        counted = () if stages is None else _counted(stages[begin:end], engine)
+        outcomes.append(Outcome(piece, outputs[begin:end], None, fill, ran_at, counted))
         begin = end
     return outcomes
+
+
+def _counted(given_by: Ints, engine: Engine) -> tuple[int, ...]:
+    """How many rows each stage gave."""
+    return tuple(np.bincount(given_by, minlength=len(parts_of(engine))).tolist())
 
 
 def _once(sequences: Sequence[Encoding]) -> tuple[list[Encoding], list[int]]:

@@ -188,7 +188,13 @@ def _deliver(outcomes: list[Outcome]) -> None:
         if outcome.outputs is None:
             work.fail(outcome.error or ServingError("the engine gave no answer"))
         else:
-            work.deliver(outcome.piece.number, outcome.outputs, fill=outcome.fill, ran_at=outcome.ran_at)
+            work.deliver(
+                outcome.piece.number,
+                outcome.outputs,
+                fill=outcome.fill,
+                ran_at=outcome.ran_at,
+                stages=outcome.stages,
+            )
 
 
 def _post(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

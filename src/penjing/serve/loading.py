@@ -15,8 +15,9 @@ import numpy as np
 from penjing.core.errors import CorruptBundleError
 from penjing.core.machine import usable_cores
 from penjing.core.nouns import Task
-from penjing.engines import GENERATORS, Engine, GenerationOptions, Generator, Prompt, open_engine, open_generator
+from penjing.engines import Engine, GenerationOptions, Generator, Prompt, parts_of
 from penjing.serve.lane import Lane
+from penjing.serve.opening import open_files
 from penjing.serve.recipe import ServeRecipe
 from penjing.serve.translating import TranslationRows
 from penjing.serve.versions import Servable
@@ -99,19 +100,8 @@ def open_bundle_engine(bundle: Bundle, recipe: ServeRecipe) -> Any:
     Raises:
         CorruptBundleError: the bundle holds no engine, or the engine cannot read its file.
     """
-    engine = bundle.manifest.engine
-    if engine is None:
-        raise CorruptBundleError(
-            f"bundle {bundle.reference} holds no engine", expected="an exported model", do="Run penjing export first."
-        )
-    opener: Callable[..., Engine | Generator] = open_generator if engine.name in GENERATORS else open_engine
-    opened = opener(
-        engine.name,
-        bundle.file(engine.file),
-        instances=recipe.instances or usable_cores(),
-        threads=recipe.threads,
-        precision=engine.precision,
-    )
+    instances = recipe.instances or usable_cores()
+    opened = open_files(bundle.path, bundle.manifest, instances=instances, threads=recipe.threads)
     text, how = bundle.manifest.text, bundle.manifest.translation
     if how is None:
         return opened
@@ -120,7 +110,7 @@ def open_bundle_engine(bundle: Bundle, recipe: ServeRecipe) -> Any:
 
 
 def warm_up(engine: Engine, manifest: Manifest, *, batch_tokens: int, reads: Reads = "first") -> None:
-    """Run each usual width once per instance, and one full batch.
+    """Run each usual width once per instance, and one full batch; of a cascade each stage, for nonsense may be easy.
 
     Raises:
         CorruptBundleError: an answer is not finite, or not one number a label or dimension.
@@ -135,8 +125,9 @@ def warm_up(engine: Engine, manifest: Manifest, *, batch_tokens: int, reads: Rea
     for lengths in shapes:
         sequences = [_nonsense(length) for length in lengths]
         batch = pack_sequences(sequences, pad_id=manifest.text.pad_id, reads=reads)
-        for _ in range(engine.instances):
-            _check(engine.run(batch), manifest, rows=len(batch.cells))
+        for part in parts_of(engine):
+            for _ in range(engine.instances):
+                _check(part.run(batch), manifest, rows=len(batch.cells))
 
 
 def run_recorded(engine: Engine, sequences: list[Encoding], manifest: Manifest, *, reads: Reads) -> None:

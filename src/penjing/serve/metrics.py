@@ -8,6 +8,7 @@ penjing_refused_total      counter    model, reason        refused at the door: 
 penjing_tokens_total       counter    model                real tokens answered
 penjing_sequences_total    counter    model                texts or token lists answered
 penjing_cut_texts_total    counter    model                texts cut to the model's limit
+penjing_stage_texts_total  counter    model, stage         texts that each stage of a cascade answered
 penjing_request_ms         histogram  model                the whole of a predict request
 penjing_tokenize_ms        histogram  model                turning text into tokens
 penjing_queue_ms           histogram  model                waiting for an engine
@@ -72,6 +73,7 @@ METRICS = (
     Metric("penjing_tokens_total", "counter", ("model",), "Real tokens answered."),
     Metric("penjing_sequences_total", "counter", ("model",), "Texts or token lists answered."),
     Metric("penjing_cut_texts_total", "counter", ("model",), "Texts cut to the model's limit."),
+    Metric("penjing_stage_texts_total", "counter", ("model", "stage"), "Texts that each stage of a cascade answered."),
     Metric("penjing_request_ms", "histogram", ("model",), "The whole of a predict request.", _MS),
     Metric("penjing_tokenize_ms", "histogram", ("model",), "Turning text into tokens.", _MS),
     Metric("penjing_queue_ms", "histogram", ("model",), "Waiting for an engine.", _MS),
@@ -158,6 +160,8 @@ class ModelMeters:
         self._sequences.value += sequences
         self._examples.value += sequences
         self._cut.value += cost.cut
+        for number, texts in enumerate(cost.stages, start=1):
+            self._metrics.count("penjing_stage_texts_total", self._model, str(number)).value += texts
         self._tokenize_ms.observe(cost.tokenize_ms)
         self._queue_ms.observe(cost.queue_ms)
         self._run_ms.observe(cost.run_ms)

@@ -266,6 +266,7 @@ def _cost(work: Work, encodings: Sequence[Encoding], *, tokenize_ms: float) -> C
         tokens=sum(map(len, encodings)),
         cut=sum(encoding.cut for encoding in encodings),
         batch_fill=work.fill,
+        stages=work.stages,
     )
 
 

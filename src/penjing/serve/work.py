@@ -29,9 +29,13 @@ class Work:
         taken_at: monotonic seconds when an engine first took it up; None until then.
         ran_at: when the last piece was done.
         fill: mean batch fill over its pieces.
+        stages: how many of its sequences each stage of a cascade answered; empty of other engines.
     """
 
-    __slots__ = ("_parts", "_untold", "accepted_at", "fill", "future", "gone", "loop", "permit", "ran_at", "taken_at")
+    __slots__ = (
+        "_parts", "_untold", "accepted_at", "fill", "future", "gone", "loop", "permit", "ran_at",
+        "stages", "taken_at",
+    )  # fmt: skip
 
     def __init__(self, permit: Permit, *, loop: asyncio.AbstractEventLoop) -> None:
         self.permit = permit
@@ -42,6 +46,7 @@ class Work:
         self.taken_at: float | None = None
         self.ran_at = self.accepted_at
         self.fill = 0.0
+        self.stages: tuple[int, ...] = ()
         self._parts: list[Floats | None] = []
         self._untold = 0
 
@@ -50,7 +55,9 @@ class Work:
         self._parts = [None] * pieces
         self._untold = pieces
 
-    def deliver(self, number: int, outputs: Floats, *, fill: float, ran_at: float) -> None:
+    def deliver(
+        self, number: int, outputs: Floats, *, fill: float, ran_at: float, stages: tuple[int, ...] = ()
+    ) -> None:
         """Take the answer of one piece; the last one settles the future."""
         if self.future.done():
             return
@@ -58,6 +65,7 @@ class Work:
         self._untold -= 1
         self.fill += fill / len(self._parts)
         self.ran_at = max(self.ran_at, ran_at)
+        self.stages = tuple(map(sum, zip(self.stages, stages, strict=True))) if self.stages else stages
         if not self._untold:
             parts = [part for part in self._parts if part is not None]
             self.future.set_result(parts[0] if len(parts) == 1 else np.concatenate(parts))

@@ -10,6 +10,7 @@ from penjing.store.manifest import (
     Manifest,
     ManifestDraft,
     Parent,
+    StageSpec,
     TextLimits,
 )
 from penjing.store.references import Reference, parse_reference
@@ -29,6 +30,7 @@ __all__ = [
     "ManifestDraft",
     "Parent",
     "Reference",
+    "StageSpec",
     "Staging",
     "Store",
     "TextLimits",

@@ -34,18 +34,40 @@ class EngineSpec(Frozen):
     """What executes the bundle.
 
     Attributes:
-        name: key of the engine registry.
+        name: key of the engine registry; ``cascade`` has its engines in the manifest's ``stages``.
         precision: number format of the matrix products.
-        file: the engine's model, relative to the bundle; ``ctranslate2`` opens the directory it lies in.
+        file: the engine's model, relative to the bundle; ``ctranslate2`` opens the directory it lies in. Of a
+            ``cascade`` that of its last stage, whose precision it also tells.
         takes_type_ids: whether callers may tell the two texts of a pair apart by ``token_type_ids``.
         reads: what the head reads of each sequence, and so what it has a row of outputs for.
     """
 
-    name: Literal["onnxruntime", "openvino", "ctranslate2"]
+    name: Literal["onnxruntime", "openvino", "ctranslate2", "cascade"]
     precision: Literal["fp32", "bf16", "int8"]
     file: str
     takes_type_ids: bool = True
     reads: Literal["first", "tokens", "mean", "chosen"] = "first"
+
+
+class StageSpec(Frozen):
+    """One stage of a cascade.
+
+    Attributes:
+        engine: what executes it.
+        source: the version that it was.
+        temperature: its outputs are divided by it, so that their probabilities fit how often they are right.
+        sureness_temperature: at this temperature the probability of its likeliest label, its sureness, fits how often
+            the last stage says the same.
+        threshold: the sureness from which on it answers; None of the last stage, which answers all that is left.
+        share: of held-out texts that it answers.
+    """
+
+    engine: EngineSpec
+    source: str
+    temperature: float = Field(gt=0)
+    sureness_temperature: float = Field(1.0, gt=0)
+    threshold: float | None = Field(None, ge=0, le=1)
+    share: Measurement
 
 
 class TextLimits(Frozen):
@@ -86,6 +108,7 @@ class ManifestDraft(Frozen):
         problem_type: what text classification answers with: one label, several, or a number. None is one label.
         embedding: what an embedding model makes of a text; None for other tasks.
         translation: languages and search of a translation model; None for other tasks.
+        stages: of a cascade, the cheapest first; each hands on what it is not sure of. Empty for all others.
         decoding: settings by which outputs become answers, such as ``temperature``, or ``threshold`` of several
             labels; found on a validation split, or read off the training split.
     """
@@ -97,6 +120,7 @@ class ManifestDraft(Frozen):
     translation: Translation | None = None
     text: TextLimits
     engine: EngineSpec | None = None
+    stages: tuple[StageSpec, ...] = ()
     decoding: dict[str, float] = Field(default_factory=dict)
     recipe: dict[str, Any] = Field(default_factory=dict)
     recipe_digest: str = ""
@@ -176,8 +200,25 @@ def file_faults(draft: ManifestDraft, files: dict[str, FileRecord]) -> list[str]
     faults = [f"file name {name!r} is not a plain relative path" for name in files if not is_plain_name(name)]
     if draft.engine and draft.engine.file not in files:
         faults.append(f"engine.file names {draft.engine.file!r}, which the bundle lacks")
+    for number, stage in enumerate(draft.stages, start=1):
+        if stage.engine.file not in files:
+            faults.append(f"stage {number} names {stage.engine.file!r}, which the bundle lacks")
+    faults += _stage_faults(draft)
     if draft.text.tokenizer not in files:
         faults.append(f"text.tokenizer names {draft.text.tokenizer!r}, which the bundle lacks")
+    return faults
+
+
+def _stage_faults(draft: ManifestDraft) -> list[str]:
+    is_cascade = draft.engine is not None and draft.engine.name == "cascade"
+    if is_cascade != bool(draft.stages):
+        return ["engine cascade without stages" if is_cascade else "stages of an engine that is no cascade"]
+    faults = []
+    for number, stage in enumerate(draft.stages, start=1):
+        if stage.engine.name in ("cascade", "ctranslate2"):
+            faults.append(f"stage {number} is a {stage.engine.name}")
+        if (stage.threshold is None) != (number == len(draft.stages)):
+            faults.append(f"stage {number} has threshold {stage.threshold}, and all but the last have one")
     return faults
 
 

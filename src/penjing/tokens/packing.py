@@ -126,6 +126,11 @@ class PackedBatch:
         """The same batch, its ``order`` counted from ``offset`` earlier."""
         return replace(self, order=self.order + offset)
 
+    def sequence(self, at: int) -> Encoding:
+        """A sequence as it came, ``cut`` and ``chosen`` aside; ``at`` counts in the batch's own order."""
+        cells = slice(int(self.first[at]), int(self.first[at] + self.lengths[at]))
+        return Encoding(self.input_ids.reshape(-1)[cells], self.token_type_ids.reshape(-1)[cells])
+
     def by_sequence(self, outputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """Rows of outputs (one a cell that is read) apart by sequence, in the batch's own order."""
         return np.split(outputs, np.cumsum(self.counts)[:-1])

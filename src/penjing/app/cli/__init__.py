@@ -14,6 +14,7 @@ from typing import NoReturn
 import typer
 
 from penjing.app.cli import (
+    cascade,
     compress,
     conformance,
     delta,
@@ -52,6 +53,7 @@ for module in (
     quantize,
     prune,
     distill,
+    cascade,
     compress,
     export,
     delta,
