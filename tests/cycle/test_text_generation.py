@@ -12,6 +12,7 @@ import penjing
 from app.calling import penjing as command
 from app.calling import settings
 from app.decoder_world import make_decoder
+from penjing.app.exact import ExactRecipe
 from penjing.core.errors import DataError
 from penjing.store import Store
 
@@ -64,6 +65,29 @@ def test_evaluation_gives_the_figures_it_carries_and_judges_other_data(made, tmp
     plain = command("evaluate", "waiter/1", "--store", store, "--data", other, "--json")
     assert plain.status == 0, plain.err
     assert plain.json["metrics"]["perplexity"]["value"] > told["metrics"]["perplexity"]["value"]
+
+
+def test_answers_are_held_against_the_right_ones(made, tmp_path):
+    store, _ = made
+    asked = command("evaluate", "waiter/1", "--store", store, "--exact", "--max-tokens", "8", "--json")
+    assert asked.status == 0, asked.err
+    assert asked.json["metrics"]["exact_match"]["value"] > 0.9
+    rows = [{"prompt": "soup 1", "completion": "汤"}, {"prompt": "tea 2", "completion": "米饭"}]
+    other = tmp_path / "asked.jsonl"
+    other.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = penjing.evaluate("waiter/1", store=store, data=str(other), exact=ExactRecipe(max_tokens=8))
+    assert found.judgement.result.metrics["exact_match"].n == 2
+    assert "exact_match" in Store(store).ledger.entries(kind="evaluated")[-1].facts["metrics"]
+
+
+def test_texts_without_an_answer_are_not_compared(made, tmp_path):
+    store, _ = made
+    plain = tmp_path / "plain.jsonl"
+    plain.write_text(json.dumps({"text": "米饭 " * 9}) + "\n")
+    ran = command("evaluate", "waiter/1", "--store", store, "--data", plain, "--exact")
+    assert (ran.status, "no answer to compare with" in ran.err) == (1, True)
+    ran = command("evaluate", "waiter/1", "--store", store, "--data", plain, "--after", "####")
+    assert (ran.status, "--exact" in ran.err) == (2, True)
 
 
 def test_prompts_and_chats_are_answered_without_a_server(made, tmp_path):

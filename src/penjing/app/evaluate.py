@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from penjing.app.evidence import report_content
+from penjing.app.exact import ExactRecipe, exact_match
 from penjing.app.judging import judge_files
 from penjing.app.origin import prepare_for, settings_of
 from penjing.app.prepared import Part
@@ -38,6 +39,7 @@ def evaluate(
     data: str | None = None,
     columns: DataRecipe | None = None,
     report: Path | None = None,
+    exact: ExactRecipe | None = None,
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Judge ``model`` and write the outcome to the ledger.
@@ -48,16 +50,21 @@ def evaluate(
         data: labelled source; None is the test split the version was made with.
         columns: how to read ``data``: column names, encoding, delimiter.
         report: write an HTML report there.
+        exact: of a model that generates text, also how often its answer is the completion.
         progress: where to show it.
 
     Raises:
         DataError: labels the model does not know, among others.
-        UsageError: no ``data``, and the version does not say what it was made from.
+        UsageError: no ``data``, and the version does not say what it was made from; ``exact`` for another task.
     """
     home = Store(store)
     bundle = home.bundle(*parse_reference(model))
     part = _part(bundle, data, columns, progress)
     judgement = judge_files(bundle.path, bundle.manifest, part, name=f"Judging {bundle.reference}", progress=progress)
+    if exact:
+        found = exact_match(bundle, part, exact, store=store, progress=progress)
+        both = judgement.result.metrics | {"exact_match": found}
+        judgement = replace(judgement, result=judgement.result.model_copy(update={"metrics": both}))
     metrics = {name: figure.model_dump(mode="json") for name, figure in judgement.result.metrics.items()}
     facts = {"source": part.split.source, "sha256": part.split.sha256, "rows": part.split.rows, "metrics": metrics}
     home.ledger.append("evaluated", bundle.reference, facts)
