@@ -8,9 +8,11 @@ import pytest
 from app.calling import penjing, settings
 from app.test_distill import distilling, same_as_transformers
 from app.world import BRIEF, labelled_rows
+from penjing.app.holding import whole_checkpoint
 from penjing.app.judging import kept_predictions
 from penjing.app.origin import prepare_for
 from penjing.core.progress import SILENT
+from penjing.models.sparse import is_sparse
 from penjing.store import Store
 
 TEXTS = [text for text, _ in labelled_rows(360, seed=1)]
@@ -69,12 +71,46 @@ def test_heads_leave_an_ordinary_checkpoint_and_are_not_served(store):
     assert engine[0] - engine[1] > 2 * 4 * 16 * 32 * 4  # of three heads of 4·16·32 weights; some graph is left
 
 
+def test_single_weights_go_are_stored_small_and_stay_away(store):
+    ran = pruning(store, "--sparsity", 0.8, *settings("measure=null", "weights.by=taylor"))
+    assert ran.status == 0, ran.err
+    bundle = Store(store).bundle("pruned", 1)
+    assert "80.0% of the" in " ".join(bundle.manifest.notes)
+    assert not (bundle.path / "checkpoint" / "model.safetensors").exists()
+    assert sparsity(whole_checkpoint(bundle)) == pytest.approx(0.8, abs=1e-3)
+    assert penjing("delta", "apply", "pruned/1", "--store", store, "--to", store / "dense").status == 0
+    assert same_weights(store / "dense", whole_checkpoint(bundle))
+    again = penjing("export", "pruned/1", "--engine", "openvino", "--store", store, "--json")
+    assert again.status == 0, again.err
+    recovered = distilling(
+        store, "--student", bundle.path / "checkpoint", *settings("measure=null", "checkpoint=sparse")
+    )
+    assert recovered.status == 0, recovered.err
+    student = Store(store).bundle("small", 1)
+    assert student.manifest.metrics["accuracy"].value > 0.9
+    assert is_sparse(student.path / "checkpoint")
+    assert sparsity(whole_checkpoint(student)) == pytest.approx(0.8, abs=1e-3)
+
+
+def sparsity(checkpoint):
+    from safetensors.numpy import load_file
+
+    found = load_file(checkpoint / "model.safetensors")
+    matrices = [one for name, one in found.items() if ".layer." in name and one.ndim == 2]
+    return 1 - sum(map(np.count_nonzero, matrices)) / sum(one.size for one in matrices)
+
+
+def same_weights(one, other):
+    return (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("more", "model", "said"),
     [
         ([], "topics/1", "nothing to prune"),
         (["--layers", 3], "topics/1", "3 layers of a model of 2"),
         (["--heads", 5], "topics/1", "5 heads of a model of 4"),
+        (["--sparsity", 1.0], "topics/1", "weights.share"),
         (["--neurons", 65], "topics/1", "65 neurons of layers of 64"),
         (["--layers", 1], "topics/2", "holds no checkpoint"),
         (["--layers", 1, "--neurons", 1, "--max-drop", 0], "topics/1", "accuracy"),

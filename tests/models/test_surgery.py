@@ -13,7 +13,7 @@ from penjing.core.nouns import Task
 from penjing.models.packed import PackedEncoder, PackedTensors, padded_outputs
 from penjing.models.surgery import keep_layers, keep_neurons, keep_tokens, layers_of, spread_layers
 from penjing.tokens import Encoding, pack_flat
-from penjing.train.importance import layer_importance, neuron_importance
+from penjing.train.importance import layer_importance, neuron_importance, weight_importance
 from penjing.train.training_set import TrainingSet
 
 FAMILIES = ("bert", "roberta", "distilbert", "mpnet", "electra")
@@ -95,6 +95,11 @@ def test_importance_is_what_the_loss_says(task):
     with torch.no_grad():
         layer.down.weight[:, 7] = 0
     assert neuron_importance(encoder, data, total)[1][7] == 0
+    first, *_ = weight_importance(encoder, data, total)
+    encoder.zero_grad()
+    total(encoder(PackedTensors.of(pack_flat(SEQUENCES, reads=encoder.head.reads)))).backward()
+    query = encoder.parts.layers[0].query.weight
+    torch.testing.assert_close(first, (query * query.grad).abs().detach())  # one pass
     rises = layer_importance(encoder, data, total)
     assert len(encoder.parts.layers) == 3
     with torch.no_grad():

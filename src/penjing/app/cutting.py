@@ -10,17 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.app.prepared import Part
-from penjing.app.smaller_recipes import PruneCommand
+from penjing.app.smaller_recipes import PruneCommand, WeightsRecipe
 from penjing.app.tasks import flow_of
-from penjing.core.errors import UsageError
+from penjing.core.errors import DataError, UsageError
 from penjing.core.nouns import Problem, Task
 from penjing.models.checkpoint import Checkpoint
 from penjing.models.loading import load_model, save_checkpoint
 from penjing.models.packed import PackedEncoder
 from penjing.models.surgery import empty_heads, keep_layers, keep_neurons, keep_tokens
-from penjing.train.importance import head_importance, layer_importance, neuron_importance
+from penjing.train.importance import head_importance, layer_importance, neuron_importance, weight_importance
 from penjing.train.recipe import TrainingRecipe
-from penjing.train.training_set import TrainingSet
+from penjing.train.sparsity import layer_matrices, sparsity_of, zero_smallest
+from penjing.train.training_set import Objective, TrainingSet
+
+_FEWEST = 16  # calibration texts, below which importance is mere chance
 
 
 def cut(
@@ -62,6 +65,8 @@ def cut(
         told.append(_drop_heads(model, command.heads, head_importance(PackedEncoder(model), some, objective)))
     if command.neurons is not None:
         told.append(_drop_neurons(model, command.neurons, neuron_importance(PackedEncoder(model), some, objective)))
+    if command.weights is not None:
+        told.append(_drop_weights(PackedEncoder(model), command.weights, some, objective))
     if tokens is not None:
         told.append(f"{len(tokens):,} of {model.config.vocab_size:,} tokens are kept")
         keep_tokens(model, tokens)
@@ -71,6 +76,12 @@ def cut(
 
 def _some_of(calibration: Part, command: PruneCommand) -> TrainingSet:
     rows = np.random.default_rng(command.seed).permutation(len(calibration.sequences))[: command.calibration_rows]
+    if len(rows) < _FEWEST:
+        raise DataError(
+            f"{len(rows)} training texts to take importance on",
+            expected=f"at least {_FEWEST}",
+            do="Point data.train of the version's recipe to more, or choose by size: weights.by=magnitude.",
+        )
     weights = None if calibration.weights is None else calibration.weights[rows]
     targets: Any = calibration.targets
     chosen = targets[rows] if isinstance(targets, np.ndarray) else [targets[row] for row in rows]
@@ -98,6 +109,18 @@ def _drop_heads(model: Any, wanted: int, importance: npt.NDArray[np.float64]) ->
     empty_heads(model, of_layers)
     counts = ", ".join(str(len(some)) for some in of_layers)
     return f"{wanted} of {importance.size} attention heads are kept: {counts} by layer; the others are zeros, not run"
+
+
+def _drop_weights(encoder: PackedEncoder, told: WeightsRecipe, some: TrainingSet, objective: Objective) -> str:
+    matrices = layer_matrices(encoder)
+    by_size = told.by == "magnitude"
+    scores = [one.detach().abs() for one in matrices] if by_size else weight_importance(encoder, some, objective)
+    zero_smallest(matrices, scores, share=told.share, scope=told.scope)
+    there, all_there = sum(one.numel() for one in matrices), sum(one.numel() for one in encoder.model.parameters())
+    return (
+        f"{sparsity_of(matrices):.1%} of the {there:,} weights of the layers are zero, by {told.by}; the model has "
+        f"{all_there:,}. Zeros make the files smaller that are stored sparsely, not the engine faster"
+    )
 
 
 def _drop_neurons(model: Any, wanted: int, importance: Sequence[npt.NDArray[np.float64]]) -> str:

@@ -11,12 +11,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from penjing.app.delta_files import CheckpointMade, DeltaMade, base_for, checkpoint_at, delta_at, made, new_directory
+from penjing.app.delta_files import (
+    CheckpointMade,
+    DeltaMade,
+    base_for,
+    checkpoint_at,
+    delta_at,
+    made,
+    new_directory,
+    sparse_at,
+)
 from penjing.app.holding import copy_surroundings, take_difference
 from penjing.core.errors import UsageError
 from penjing.core.files import canonical_json
 from penjing.models.checkpoint import copy_tokenizer
 from penjing.models.deltas.facts import Delta
+from penjing.models.sparse import write_dense
 
 DifferenceForm = Literal["exact", "int8", "int4", "sign"]
 
@@ -47,7 +57,7 @@ def apply(
     """Write the checkpoint that a delta leads to from its base.
 
     Args:
-        delta: Δθ.
+        delta: Δθ; or a directory or version with sparse weights, which needs no base and takes no scale.
         to: a new directory.
         base: θ_p; None is where it lay when the delta was made.
         scale: how much of the delta; 1 gives θ_t, −1 moves away from it.
@@ -63,6 +73,8 @@ def apply(
 
     if not math.isfinite(scale):
         raise UsageError(f"scale is {scale}, which is no finite number", expected="a factor such as 0.5")
+    if (sparse := sparse_at(delta, store)) is not None:
+        return _made_dense(sparse, to)
     one = delta_at(delta, store)
     found = base_for(one, base, store)
     with new_directory(to) as beside:
@@ -71,6 +83,12 @@ def apply(
         copy_surroundings(one.path, beside)
         write_weights(weights, beside)
     return CheckpointMade(to, exact=digest_of(weights) == one.facts.weights)
+
+
+def _made_dense(sparse: Path, to: Path) -> CheckpointMade:
+    with new_directory(to) as beside:
+        write_dense(sparse, beside)
+    return CheckpointMade(to, exact=True)
 
 
 def remove(delta: str, *, checkpoint: str, to: Path, store: Path | None = None) -> CheckpointMade:

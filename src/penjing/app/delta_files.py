@@ -13,6 +13,7 @@ from penjing.core.files import staged_directory
 from penjing.models.checkpoint import Checkpoint, find_checkpoint
 from penjing.models.deltas.facts import Delta, DeltaError, read_delta
 from penjing.models.deltas.restoring import find_base
+from penjing.models.sparse import is_sparse
 from penjing.models.weights import weight_files
 from penjing.store import Store, parse_reference
 
@@ -90,6 +91,12 @@ def checkpoint_at(source: str, store: Path | None) -> Checkpoint:
 def delta_at(source: str, store: Path | None) -> Delta:
     """The delta that a path or a version stands for."""
     return read_delta(_place(source, store) or Path(source))
+
+
+def sparse_at(source: str, store: Path | None) -> Path | None:
+    """The directory that a path or a version stands for, if its weights are stored sparsely."""
+    place = _place(source, store)
+    return place if place is not None and is_sparse(place) else None
 
 
 def base_for(delta: Delta, base: str | None, store: Path | None) -> Checkpoint:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from penjing.app.finishing import Baseline, Finished, finish
+from penjing.app.holding import holder
 from penjing.app.origin import origin_recipe
 from penjing.app.prepared import Part, PreparedData
 from penjing.app.recipes import FinetuneRecipe, TextRecipe
@@ -104,6 +105,7 @@ def _teach(command: DistillCommand, teachers: list[Teacher], *, home: Store, pro
             measured=command.measure,
             history=trained.history,
             baseline=baseline,
+            hold=holder(sparse=command.checkpoint == "sparse"),
             progress=progress,
         )
     shutil.rmtree(states, ignore_errors=True)

@@ -6,6 +6,7 @@ Promise: a delta is kept only where it is smaller, and after it was seen to give
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ from penjing.models.checkpoint import Checkpoint, copy_tokenizer, find_checkpoin
 from penjing.models.deltas.facts import Delta, is_delta, read_delta
 from penjing.models.deltas.restoring import restored
 from penjing.models.pooling import pooling_files
+from penjing.models.sparse import dense, is_sparse, store_sparse
 from penjing.models.weights import WEIGHT_FILE, WEIGHT_INDEX, read_json, weight_files
 from penjing.store import Bundle
 
@@ -33,6 +35,8 @@ def whole_checkpoint(bundle: Bundle, *, base: str | None = None) -> Path:
     path = bundle.path / "checkpoint"
     if is_delta(path):
         return restored(path, find=find_checkpoint, base=base)
+    if is_sparse(path):
+        return dense(path)
     if not any((path / name).is_file() for name in (WEIGHT_FILE, WEIGHT_INDEX)):
         raise UsageError(
             f"{bundle.reference} holds no checkpoint",
@@ -47,7 +51,7 @@ def delta_folder(checkpoint: Path) -> Path:
     return checkpoint.with_name("delta")
 
 
-def hold(checkpoint: Path, wanted: Literal["auto", "whole", "delta"], *, base: Checkpoint) -> tuple[str, ...]:
+def hold(checkpoint: Path, wanted: Literal["auto", "whole", "delta", "sparse"], *, base: Checkpoint) -> tuple[str, ...]:
     """Let ``checkpoint`` be held as it was wanted.
 
     Args:
@@ -62,6 +66,9 @@ def hold(checkpoint: Path, wanted: Literal["auto", "whole", "delta"], *, base: C
     if wanted == "whole" or (wanted == "auto" and not beside.exists()):
         shutil.rmtree(beside, ignore_errors=True)
         return ()
+    if wanted == "sparse":
+        shutil.rmtree(beside, ignore_errors=True)
+        return hold_sparse(checkpoint)
     delta = read_delta(beside) if beside.exists() else take_difference(checkpoint, base, beside)
     sizes = delta.bytes, sum(file.stat().st_size for file in weight_files(checkpoint))
     told = f"the delta from {base.source} takes {sizes[0] / 1e6:.2f} MB, the weights {sizes[1] / 1e6:.2f} MB"
@@ -73,9 +80,21 @@ def hold(checkpoint: Path, wanted: Literal["auto", "whole", "delta"], *, base: C
     return (f"{told}: the version holds the delta ({delta.facts.form})",)
 
 
+def hold_sparse(checkpoint: Path) -> tuple[str, ...]:
+    """Let ``checkpoint`` hold its weights sparsely, where that is smaller; what to say of it."""
+    whole, sparse = store_sparse(checkpoint)
+    kept = "these" if sparse < whole else "those"
+    return (f"the weights take {whole / 1e6:.2f} MB, stored sparsely {sparse / 1e6:.2f} MB: the version holds {kept}",)
+
+
+def holder(*, sparse: bool) -> Callable[[Path], tuple[str, ...]]:
+    """What brings the checkpoint of a version in the making into the form in which it is held."""
+    return hold_sparse if sparse else lambda _: ()
+
+
 def hold_as(parent: Bundle, checkpoint: Path) -> None:
     """Let ``checkpoint`` be held as the version it was taken from holds it."""
-    if is_delta(parent.path / "checkpoint"):
+    if is_delta(parent.path / "checkpoint") or is_sparse(parent.path / "checkpoint"):
         shutil.rmtree(checkpoint)
         shutil.copytree(parent.path / "checkpoint", checkpoint)
 

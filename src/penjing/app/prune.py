@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penjing.app.finishing import Baseline, Finished, finish
-from penjing.app.holding import whole_checkpoint
+from penjing.app.holding import holder, whole_checkpoint
 from penjing.app.origin import origin_of, prepare_for
 from penjing.app.prepared import PreparedData
 from penjing.app.smaller_recipes import PruneCommand
@@ -95,6 +95,7 @@ def prune(command: PruneCommand, *, store: Path, progress: Progress = SILENT) ->
             measured=command.measure,
             history=(),
             baseline=baseline,
+            hold=holder(sparse=command.holds_sparse),
             progress=progress,
         )
     return Pruned(ended, tuple(notes))

@@ -99,8 +99,8 @@ class FinetuneRecipe(Frozen):
         few_shot: for few labels: the encoder learns from pairs of texts first (see the how-to on classifying);
             None leaves that out.
         seed: of splits, head, order and dropout.
-        checkpoint: what the version holds: ``whole`` weights, or the ``delta`` from ``model`` where that is
-            smaller; ``auto`` is the delta where adapters were trained, else the whole.
+        checkpoint: what the version holds: ``whole`` weights, or the ``delta`` from ``model`` or ``sparse`` weights
+            where that is smaller; ``auto`` is the delta where adapters were trained, else the whole.
         measure: speed through the server, kept in the bundle; None skips it. Not of models that write, whose
             speed hangs on how much they are asked to.
     """
@@ -121,7 +121,7 @@ class FinetuneRecipe(Frozen):
     translation: Translation = Translation()
     training: TrainingRecipe = TrainingRecipe()
     few_shot: FewShotRecipe | None = None
-    checkpoint: Literal["auto", "whole", "delta"] = "auto"
+    checkpoint: Literal["auto", "whole", "delta", "sparse"] = "auto"
     export: ExportRecipe = ExportRecipe()
     measure: MeasureRecipe | None = MeasureRecipe()
     seed: int = Field(42, ge=0, le=2**31)

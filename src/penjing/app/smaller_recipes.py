@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,7 +10,7 @@ from penjing.app.recipes import ExportRecipe, MeasureRecipe
 from penjing.core.nouns import Frozen
 from penjing.data import DataRecipe
 from penjing.store.manifest import NAME_PATTERN
-from penjing.train.recipe import DistillationRecipe, TrainingRecipe
+from penjing.train.recipe import DistillationRecipe, Scope, TrainingRecipe
 
 
 class DistillCommand(Frozen):
@@ -24,6 +24,7 @@ class DistillCommand(Frozen):
         data: what to learn from and to be judged on; None is what the first teacher was made from.
         unlabelled: more texts to learn from, labels neither needed nor read; of text classification only. Texts of
             the test split are left out.
+        checkpoint: what the version holds: ``whole`` weights, or ``sparse`` ones where that is smaller.
         max_drop: the accuracy (F1, …), as a share, that may be lost to the first teacher on the test split; None asks
             for no gate.
         max_tokens: longer texts are cut to it; None is what the first teacher has.
@@ -38,6 +39,7 @@ class DistillCommand(Frozen):
     data: DataRecipe | None = None
     unlabelled: str | None = None
     distill: DistillationRecipe = DistillationRecipe()
+    checkpoint: Literal["whole", "sparse"] = "whole"
     max_drop: float | None = Field(None, ge=0, le=1)
     max_tokens: int | None = Field(None, ge=4, le=8192)
     training: TrainingRecipe = TrainingRecipe()
@@ -52,8 +54,22 @@ class DistillCommand(Frozen):
         return self
 
 
+class WeightsRecipe(Frozen):
+    """Which single weights go at once. To let them go while the model is trained, see ``training.sparsity``.
+
+    Attributes:
+        share: of the weights of the layers' matrices that become zero. Embeddings and heads are not pruned.
+        by: ``magnitude`` cuts the smallest, ``taylor`` those on which the loss hangs least, to first order.
+        scope: ``global`` compares all weights with all, ``matrix`` each with those of its own matrix.
+    """
+
+    share: float = Field(gt=0, lt=1)
+    by: Literal["magnitude", "taylor"] = "magnitude"
+    scope: Scope = "global"
+
+
 class PruneCommand(Frozen):
-    """From a version to one with fewer tokens, layers, attention heads or feed-forward neurons.
+    """From a version to one with fewer tokens, layers, attention heads, feed-forward neurons or weights.
 
     Attributes:
         model: reference of the version to start from: ``name``, ``name/2`` or ``name@alias``.
@@ -65,6 +81,9 @@ class PruneCommand(Frozen):
         heads: attention heads of the whole model that stay, by first-order Taylor importance; the others are zeros
             in the checkpoint, and are left out of what is served. None is all.
         neurons: feed-forward neurons of every layer that stay, by first-order Taylor importance; None is all.
+        weights: single weights that become zero; None is none.
+        checkpoint: what the version holds: ``whole`` weights, or ``sparse`` ones where that is smaller; ``auto`` is
+            sparse where single weights were pruned.
         calibration_rows: training texts on which importance is taken. The test split is never used to choose.
         max_drop: the accuracy (F1, …), as a share, that may be lost on the test split; None asks for no gate.
         measure: speed of both through the server, in turns; None skips it.
@@ -79,16 +98,23 @@ class PruneCommand(Frozen):
     layers: Annotated[int, Field(ge=1)] | tuple[Annotated[int, Field(ge=1)], ...] | None = None
     heads: int | None = Field(None, ge=1)
     neurons: int | None = Field(None, ge=1)
+    weights: WeightsRecipe | None = None
+    checkpoint: Literal["auto", "whole", "sparse"] = "auto"
     calibration_rows: int = Field(512, ge=16, le=100_000)
     max_drop: float | None = Field(None, ge=0, le=1)
     export: ExportRecipe = ExportRecipe()
     measure: MeasureRecipe | None = MeasureRecipe()
     seed: int = Field(42, ge=0, le=2**31)
 
+    @property
+    def holds_sparse(self) -> bool:
+        """Whether sparse weights are wanted."""
+        return self.checkpoint == "sparse" or (self.checkpoint == "auto" and self.weights is not None)
+
     @model_validator(mode="after")
     def _something_is_cut(self) -> Self:
-        if not (self.vocabulary or self.layers or self.heads or self.neurons):
-            raise ValueError("nothing to prune: set vocabulary: true, layers, heads or neurons")
+        if not (self.vocabulary or self.layers or self.heads or self.neurons or self.weights):
+            raise ValueError("nothing to prune: set vocabulary: true, layers, heads, neurons or weights")
         return self
 
 

@@ -24,6 +24,7 @@ from penjing.models.deltas.restoring import restored
 from penjing.models.gguf import convert_gguf, gguf_file
 from penjing.models.llama2c import convert_llama2c, llama2c_file
 from penjing.models.pooling import MODULES, POOLING_FILES, pooling_files, read_embedding
+from penjing.models.sparse import dense, is_sparse
 from penjing.models.tasks import task_of
 from penjing.models.weights import WEIGHT_FILE, WEIGHT_INDEX, read_json, tensor_shapes, weight_files
 from penjing.tokens import TextEncoder
@@ -117,8 +118,8 @@ def find_checkpoint(source: str) -> Checkpoint:
     """Turn what a user calls a model into an inspected directory.
 
     Args:
-        source: a directory, with weights or a delta; a file of GGUF or llama2.c, or a directory with one; a name of
-            :data:`penjing.data.WEIGHTS`; or a hub name such as ``org/model``.
+        source: a directory, with weights, sparse ones or a delta; a file of GGUF or llama2.c, or a directory with
+            one; a name of :data:`penjing.data.WEIGHTS`; or a hub name such as ``org/model``.
 
     Raises:
         CheckpointError: not a usable checkpoint.
@@ -126,7 +127,8 @@ def find_checkpoint(source: str) -> Checkpoint:
     """
     path = Path(source).expanduser()
     if path.exists() and not (source in WEIGHTS and path.is_file()):
-        whole = restored(path, find=find_checkpoint) if is_delta(path) else path
+        whole = dense(path) if is_sparse(path) else path
+        whole = restored(whole, find=find_checkpoint) if is_delta(whole) else whole
         return inspect_checkpoint(_ours(whole), source=source)
     if source in WEIGHTS:
         return inspect_checkpoint(converted(named_weights(source)), source=source)

@@ -2,6 +2,7 @@
 
 neurons    first-order Taylor: Σ over tokens of |a · ∂L/∂a|, a the neuron's output      Molchanov et al., 1611.06440
 heads      first-order Taylor: Σ over texts of |Σ a · ∂L/∂a|, a the head's context   Michel et al., 1905.10650, eq. 4
+weights    first-order Taylor: Σ over passes of |w · ∂L/∂w|                      Molchanov et al., 1906.10771, eq. 8
 layers     how much the mean loss rises without the layer: measured, since that costs one pass a layer
 
 Both through the packed forward that trains and serves, so in the last layer only what the head reads counts.
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from penjing.models.packed import PackedEncoder, PackedTensors
 from penjing.tokens import pack_flat
+from penjing.train.sparsity import layer_matrices
 from penjing.train.training_set import Objective, TrainingSet
 
 _PASS_TOKENS = 4096
@@ -63,6 +65,18 @@ def _by_text(of_cells: Tensor, lengths: npt.NDArray[np.int64]) -> Tensor:
         return of_cells
     text = torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths))
     return of_cells.new_zeros(len(lengths), of_cells.shape[1]).index_add_(0, text, of_cells)
+
+
+def weight_importance(encoder: PackedEncoder, data: TrainingSet, objective: Objective) -> list[Tensor]:
+    """Of each of the layers' matrices, in their order, as :func:`penjing.train.sparsity.layer_matrices` gives them."""
+    encoder.eval()
+    matrices = layer_matrices(encoder)
+    totals = [torch.zeros_like(weight) for weight in matrices]
+    for rows in data.all_passes(batch_size=1, pass_tokens=_PASS_TOKENS // 8):
+        gradients = torch.autograd.grad(_loss(encoder, data, objective, rows), matrices)
+        for total, weight, gradient in zip(totals, matrices, gradients, strict=True):
+            total += (weight.detach() * gradient).abs()
+    return totals
 
 
 def layer_importance(encoder: PackedEncoder, data: TrainingSet, objective: Objective) -> npt.NDArray[np.float64]:

@@ -159,6 +159,7 @@ class _Course:
         self._run, self._states, self._progress = run, states, progress
         self._step, self._history = begun.step, list(begun.history)
         self._saved_at = time.monotonic()
+        run.zeros.look()
         run.left_out, run.pass_tokens = list(begun.left_out), begun.pass_tokens or recipe.pass_tokens
         self._watch = Watch(
             recipe,
@@ -194,6 +195,7 @@ class _Course:
         self._watch.restore_best(model)
         if self._average:
             self._average.put_into(model)
+            run.zeros.hold()  # an average of weights from before they were cut is none
         return self._state()
 
     @property

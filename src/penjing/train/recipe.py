@@ -13,6 +13,8 @@ from penjing.models.deltas.recipe import AdapterRecipe
 Share = Annotated[float, Field(ge=0, le=1)]
 Warmth = Annotated[float, Field(gt=0, le=1000)]
 Weight = Annotated[float, Field(gt=0, le=1e6)]
+Scope = Literal["global", "matrix"]
+Score = Literal["magnitude", "taylor", "movement"]
 Term = Literal["kl", "mse", "cosine", "hidden", "attention", "minilm"]
 
 
@@ -40,6 +42,39 @@ class DistillationRecipe(Frozen):
     def looks_inside(self) -> bool:
         """Whether the teacher's layers are needed, not its outputs alone."""
         return bool({"hidden", "attention", "minilm"} & set(self.terms))
+
+
+class SparsityRecipe(Frozen):
+    """How many single weights of an encoder's layers become zero while it is trained, and which.
+
+    Attributes:
+        share: of the weights of the layers' matrices, in the end. Embeddings and heads are not pruned.
+        by: ``magnitude`` cuts the smallest; ``movement`` those that training moves towards zero; ``taylor`` those on
+            which the loss hangs least.
+        scope: ``global`` compares all weights with all, ``matrix`` each with those of its own matrix.
+        begin, end: shares of the run between which sparsity rises, fast at first (cubic); alike is at once.
+        every_steps: steps between two cuts.
+    """
+
+    share: float = Field(gt=0, lt=1)
+    by: Score = "magnitude"
+    scope: Scope = "global"
+    begin: float = Field(0.1, ge=0, lt=1)
+    end: float = Field(0.7, gt=0, le=1)
+    every_steps: int = Field(10, ge=1)
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> Self:
+        if self.end < self.begin:
+            raise ValueError(f"sparsity rises from {self.begin} of the run to {self.end}; expected begin up to end")
+        return self
+
+    def share_at(self, done: float) -> float:
+        """Share of zeros when ``done`` of the run, 0 to 1, is behind. Source: Zhu and Gupta, 1710.01878, equation 1."""
+        if done >= self.end:
+            return self.share
+        risen = max(0.0, done - self.begin) / (self.end - self.begin)
+        return self.share * (1 - (1 - risen) ** 3)
 
 
 class TrainingRecipe(Frozen):
@@ -71,6 +106,8 @@ class TrainingRecipe(Frozen):
             text classification only.
         label_smoothing: share of each target that is spread over all labels, or all tokens; of text classification
             and translation only.
+        keep_zeros: weights of an encoder's layers that are exactly 0 stay so; a pruned model stays pruned.
+        sparsity: more of them to become 0 on the way; None makes none.
         save_every_s: seconds between resumable states, None to keep none.
         threads: processor threads, None for all usable cores.
     """
@@ -94,6 +131,8 @@ class TrainingRecipe(Frozen):
     leave_out: int = Field(3, ge=0, le=1000)
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    keep_zeros: bool = True
+    sparsity: SparsityRecipe | None = None
     save_every_s: float | None = Field(60.0, ge=0)
     threads: int | None = Field(None, ge=1)
 
@@ -101,6 +140,14 @@ class TrainingRecipe(Frozen):
     def _looks_are_there(self) -> Self:
         if self.validate_every is None and (self.patience is not None or self.keep == "best"):
             raise ValueError("patience and keep: best go by looks at the validation split; set validate_every: 1")
+        return self
+
+    @model_validator(mode="after")
+    def _sparsity_fits(self) -> Self:
+        if self.sparsity is not None and (self.delta is not None or self.keep == "best"):
+            raise ValueError(
+                "sparsity acts on the weights themselves, and is whole at the end alone: no delta, no best"
+            )
         return self
 
 

@@ -26,6 +26,7 @@ from penjing.train.plan import StepPlan
 from penjing.train.profile import UNTIMED, Clock
 from penjing.train.ranks import ALONE
 from penjing.train.recipe import TrainingRecipe, resolve_precision
+from penjing.train.sparsity import Zeros
 from penjing.train.training_set import Objective, Pass, PassObjective, Plain, TrainingSet
 
 # (share of the run that is done, mean loss on the validation split) → whether to end the run.
@@ -50,6 +51,7 @@ class Stepper:
         ranks: this process's place among those that train.
         pass_tokens: tokens a forward pass; smaller than the recipe's once a step did not fit the memory.
         left_out: steps that gave no number, so far.
+        zeros: holds and makes them.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Stepper:
         examples = len(data.sequences) // data.together
         self.plan = StepPlan(examples, recipe.batch_size, epochs=recipe.epochs, seed=seed)
         self.optimiser = build_optimiser(encoder.model, recipe)
+        self.zeros = Zeros(encoder, self.optimiser, recipe, steps=self.plan.steps)
         self.precision = resolve_precision(recipe.precision)
         self.pass_tokens = recipe.pass_tokens
         self.left_out: list[int] = []
@@ -106,7 +109,9 @@ class Stepper:
             group["lr"] = rate
         record = {"step": step, "tokens": int(self._lengths[rows].sum()), "rate": rate}
         with self.clock.step(int(record["tokens"])):
-            return record | self._update(step, rows, rate, progress)
+            record |= self._update(step, rows, rate, progress)
+            self.zeros.cut(step + 1)
+        return record
 
     def _update(self, step: int, rows: npt.NDArray[np.int64], rate: float, progress: Progress) -> dict[str, float]:
         """Forward, backward, clip, and move the weights; loss and gradient norm, unless they are no numbers."""
@@ -119,7 +124,9 @@ class Stepper:
             self._leave_out(step, loss, norm, rate, progress)
             return {}
         with self.clock.part("optimiser"):
+            self.zeros.before_update()
             self.optimiser.step()
+            self.zeros.hold()
         return {"loss": loss, "gradient_norm": norm}
 
     def _draw(self, step: int) -> None:
