@@ -112,9 +112,11 @@ def _rows(data: PreparedData, task: Task) -> list[dict[str, Any]]:
 
 def judged(model: Any, data: PreparedData, task: Task) -> Judgement:
     """Scores on the test split."""
-    flow, part = flow_of(task), data.test
+    flow, part, engine = flow_of(task), data.test, TorchEngine(model)
     decoding = flow.settings_of(data.train)
-    return flow.judge(TorchEngine(model), part, data.outputs, decoding=decoding, name="judging", progress=SILENT)
+    if data.validation is not None and flow.wants_validation(data.train.split):
+        decoding = decoding | flow.tune(engine, data.validation, data.outputs, decoding=decoding)
+    return flow.judge(engine, part, data.outputs, decoding=decoding, name="judging", progress=SILENT)
 
 
 def measure(one: LabelledSet, folder: Path, weights: Path, seeds: list[int]) -> None:

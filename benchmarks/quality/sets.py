@@ -63,6 +63,15 @@ def _clinc(folder: Path, scratch: Path) -> DataRecipe:
     return DataRecipe(train=files["train"], validation=files["val"], test=files["test"])
 
 
+def _clinc_scope(folder: Path, scratch: Path) -> DataRecipe:
+    splits = json.loads((folder / "clinc150/data_full.json").read_text(encoding="utf-8"))
+    files = {}
+    for name in ("train", "val", "test"):
+        rows = [{"text": text, "label": label} for text, label in splits[name] + splits[f"oos_{name}"]]
+        files[name] = _rewritten(scratch / f"clinc-scope-{name}.jsonl", rows)
+    return DataRecipe(train=files["train"], validation=files["val"], test=files["test"], out_of_scope="oos")
+
+
 def _hotels(folder: Path, scratch: Path) -> DataRecipe:
     del scratch
     return DataRecipe(train=str(folder / "chnsenticorp-htl-waimai/ChnSentiCorp_htl_all.csv"), text="review")
@@ -121,6 +130,9 @@ SETS: dict[str, LabelledSet] = {
     ),
     "clinc150": LabelledSet(
         "CLINC150, in scope", Task.TEXT_CLASSIFICATION, ENGLISH, 64, _clinc, _MANY_CLASSES
+    ),
+    "clinc150-scope": LabelledSet(
+        "CLINC150, out of scope too", Task.TEXT_CLASSIFICATION, ENGLISH, 64, _clinc_scope, _MANY_CLASSES
     ),
     "hotels": LabelledSet("ChnSentiCorp hotels", Task.TEXT_CLASSIFICATION, CHINESE, 128, _hotels),
     "conll2003": LabelledSet("CoNLL-2003", Task.TOKEN_CLASSIFICATION, ENGLISH, 128, _conll),

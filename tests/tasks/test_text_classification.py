@@ -116,7 +116,7 @@ def test_a_few_texts_that_are_all_right_or_all_wrong_ask_for_no_extreme():
 
 def test_a_temperature_changes_confidence_and_no_answer():
     logits = np.array([[3.0, 1.0, 0.0], [0.0, 0.5, 9.0]], np.float32)
-    plain, cool = decode(logits, LABELS), decode(logits, LABELS, temperature=4.0)
+    plain, cool = decode(logits, LABELS), decode(logits, LABELS, decoding={"temperature": 4.0})
     assert [one.label for one in plain] == [one.label for one in cool]
     assert all(one.score > other.score for one, other in zip(plain, cool, strict=True))
     np.testing.assert_allclose(cool[0].probabilities, probabilities(logits / 4)[0])

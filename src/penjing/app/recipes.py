@@ -137,6 +137,8 @@ class FinetuneRecipe(Frozen):
             raise ValueError(f"class_weights and label_smoothing are of {named}, not of {what}")
         if self.task is not Task.TEXT_CLASSIFICATION and self.data.problem is not Problem.SINGLE_LABEL:
             raise ValueError(f"problem_type {self.data.problem} is of text-classification, not of {self.task.value}")
+        if self.task is not Task.TEXT_CLASSIFICATION and self.data.out_of_scope is not None:
+            raise ValueError(f"data.out_of_scope is of text-classification, not of {self.task.value}")
         if (self.translation != Translation() or self.scratch) and self.task is not Task.TRANSLATION:
             raise ValueError(f"translation and scratch are of the task translation, not of {self.task.value}")
         return self

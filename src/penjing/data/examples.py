@@ -252,12 +252,14 @@ class Split(Generic[E]):
         source: as the recipe named it.
         examples: in source order.
         sha256: digest of the examples' content and order.
+        out_of_scope: the label of texts that belong to none of the others; None where there is none.
     """
 
     name: str
     source: str
     examples: tuple[E, ...]
     sha256: str
+    out_of_scope: str | None = None
 
     @property
     def rows(self) -> int:
@@ -265,10 +267,10 @@ class Split(Generic[E]):
         return len(self.examples)
 
 
-def make_split(name: str, source: str, examples: Iterable[E]) -> Split[E]:
+def make_split(name: str, source: str, examples: Iterable[E], *, out_of_scope: str | None = None) -> Split[E]:
     """A split with its digest taken."""
     held = tuple(examples)
-    return Split(name, source, held, content_digest(held))
+    return Split(name, source, held, content_digest(held), out_of_scope)
 
 
 def content_digest(examples: Iterable[Example]) -> str:

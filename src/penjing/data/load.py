@@ -73,8 +73,11 @@ def load_splits(recipe: DataRecipe, task: Task, *, seed: int = 0) -> TaskData[An
     labels = labels_in(parts["train"].examples)
     unseen = _settle_unseen(parts, labels, drop=recipe.on_unseen_label == "drop")
     notes += limit_rows(parts, recipe, seed)
+    _check_scope(recipe.out_of_scope, labels, recipe.train)
     splits = {
-        role: make_split(role, sources.get(role, recipe.train), parts[role].examples) for role in ROLES if role in parts
+        role: make_split(role, sources.get(role, recipe.train), parts[role].examples, out_of_scope=recipe.out_of_scope)
+        for role in ROLES
+        if role in parts
     }
     described = tuple(
         _describe(splits[role], parts[role], intakes.get(role), labels, unseen=unseen.get(role, 0)) for role in splits
@@ -110,7 +113,7 @@ def load_split(
     parts = {"test": with_keys(_take(source, "test", recipe, task).examples, unit)}
     _settle_unseen(parts, labels, drop=recipe.on_unseen_label == "drop")
     limit_rows(parts, recipe, seed)
-    return make_split("test", source, parts["test"].examples)
+    return make_split("test", source, parts["test"].examples, out_of_scope=recipe.out_of_scope)
 
 
 def read_texts(
@@ -166,6 +169,19 @@ def _settle_unseen(parts: dict[str, Keyed[Any]], labels: Sequence[str], *, drop:
         parts[role] = parts[role].at(kept)
         dropped[role] = len(examples) - len(kept)
     return dropped
+
+
+def _check_scope(label: str | None, labels: Sequence[str], source: str) -> None:
+    if label is None:
+        return
+    if label not in labels:
+        raise DataError(
+            f"no row of {source} has the label {label!r} that out_of_scope names",
+            expected=f"one of {', '.join(map(repr, labels[:_SHOWN]))}{' …' if len(labels) > _SHOWN else ''}",
+            do="Add some texts that belong to no other label, or leave out_of_scope out.",
+        )
+    if len(labels) < 3:
+        raise DataError(f"beside {label!r}, {source} has one label only", expected="two labels that are in scope")
 
 
 def _describe(

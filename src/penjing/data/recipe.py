@@ -36,6 +36,9 @@ class DataRecipe(Frozen):
         problem_type: of text classification: ``single_label_classification``, ``multi_label_classification``
             (rows with a list of labels, perhaps empty) or ``regression`` (rows with a number). None is the
             second where ``label_separator`` or ``label_columns`` is given, else the first.
+        out_of_scope: the label of texts that belong to none of the others, of text classification with one label a
+            text. What separates them from the rest is settled on the validation split, and how well it does is
+            measured apart.
         label_separator: between the labels of a cell, for several labels in CSV or TSV; such as ``|``.
         label_columns: columns that hold 1 where the label of their name holds and 0 where it does not, in place
             of ``label``.
@@ -72,6 +75,7 @@ class DataRecipe(Frozen):
     label: str | None = None
     pair: str | None = None
     problem_type: Problem | None = None
+    out_of_scope: Annotated[str, Field(min_length=1)] | None = None
     label_separator: Annotated[str, Field(min_length=1)] | None = None
     label_columns: tuple[str, ...] | None = None
     question: str | None = None
@@ -136,6 +140,8 @@ class DataRecipe(Frozen):
         several = self.label_columns is not None or self.label_separator is not None
         if several and self.problem is not Problem.MULTI_LABEL:
             raise ValueError(f"label_separator and label_columns are of multi_label_classification, not {self.problem}")
+        if self.out_of_scope is not None and self.problem is not Problem.SINGLE_LABEL:
+            raise ValueError(f"out_of_scope is of single_label_classification, not {self.problem}")
         return self
 
     @property

@@ -49,7 +49,14 @@ def feed(batch: PackedBatch, names: Collection[str]) -> dict[str, npt.NDArray[np
     """The inputs ``names`` of an exported graph.
 
     ``cells`` and ``spans`` are padded to a power of two: fewer shapes to prepare.
+
+    Raises:
+        ValueError: inputs of different shapes. Not every engine looks, and one that reads on regardless can
+            bring the process down at a later call.
     """
+    shapes = {name: getattr(batch, name).shape for name in INPUTS[:4]}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"a batch whose inputs have different shapes: {shapes}")
     read = batch.cells
     padded = 1 << max(0, len(read) - 1).bit_length()
     cells, spans = np.zeros(padded, np.int64), np.ones(padded, np.int64)

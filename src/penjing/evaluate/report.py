@@ -41,6 +41,9 @@ _RATIOS = frozenset(
         "micro_precision",
         "micro_recall",
         "subset_accuracy",
+        "in_scope_accuracy",
+        "out_of_scope_recall",
+        "out_of_scope_precision",
     }
 )
 _NAMES = {
@@ -74,6 +77,10 @@ _NAMES = {
     "pearson": "Pearson's r",
     "mae": "Mean absolute error",
     "rmse": "Root mean squared error",
+    "in_scope_accuracy": "Accuracy in scope",
+    "out_of_scope_recall": "Recall of what is out of scope",
+    "out_of_scope_precision": "Precision of what is called out of scope",
+    "out_of_scope_auroc": "Area under the ROC curve, out of scope against in",
 }
 
 

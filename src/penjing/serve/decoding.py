@@ -17,7 +17,7 @@ from penjing.tasks import multi_label
 from penjing.tasks.feature_extraction import shaped
 from penjing.tasks.fill_mask import Filled
 from penjing.tasks.question_answering import Answered
-from penjing.tasks.text_classification import TEMPERATURE, decode
+from penjing.tasks.text_classification import decode
 from penjing.tasks.token_classification import Entity
 from penjing.tasks.translation import Translated
 
@@ -57,7 +57,7 @@ def classify(answers: Answers) -> Predictions:
         shares = _table([one.probabilities for one in several], logits)
         given = [json.dumps(one.labels, ensure_ascii=False) for one in several]
         return Predictions(classes, shares, {LABELS: given, PROBABILITIES: shares})
-    decoded = decode(logits, classes, temperature=answers.decoding.get(TEMPERATURE, 1.0))
+    decoded = decode(logits, classes, decoding=answers.decoding)
     shares = _table([one.probabilities for one in decoded], logits)
     best = np.array([one.score for one in decoded], np.float32)
     return Predictions(classes, shares, {LABEL: [one.label for one in decoded], SCORE: best, PROBABILITIES: shares})

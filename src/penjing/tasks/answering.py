@@ -29,7 +29,7 @@ from penjing.tasks.fill_mask import Filled, MaskAnswerer
 from penjing.tasks.multi_label import LabelsPrediction
 from penjing.tasks.question_answering import Answered, Decoding
 from penjing.tasks.regression import NumberPrediction
-from penjing.tasks.text_classification import TEMPERATURE, Prediction
+from penjing.tasks.text_classification import Prediction
 from penjing.tasks.token_classification import Aggregation, Entity
 from penjing.tasks.translating import TranslationAnswerer
 from penjing.tasks.translation import Translated
@@ -152,8 +152,7 @@ class ClassAnswerer:
             return list(regression.decode(outputs))
         if self._problem is Problem.MULTI_LABEL:
             return list(multi_label.decode(outputs, self._labels, decoding=self._decoding))
-        temperature = self._decoding.get(TEMPERATURE, 1.0)
-        return list(text_classification.decode(outputs, self._labels, temperature=temperature))
+        return list(text_classification.decode(outputs, self._labels, decoding=self._decoding))
 
 
 @final

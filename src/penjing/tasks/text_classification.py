@@ -4,15 +4,17 @@ What answers with several labels, or with a number, is beside this: :mod:`.multi
 
 targets    index of the label in the sorted list of labels
 loss       cross-entropy
-decoding   softmax of logits over a temperature; the answer is the most probable label
+decoding   softmax of logits over a temperature; the answer is the most probable label. Where one label is of texts
+           that are out of scope, a bias that was settled on a validation split is added to its logit first
 
 NumPy only, but for the loss, which is handed torch tensors; so the server can use this file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +31,7 @@ if TYPE_CHECKING:  # the server uses this file, and has neither
 
 
 TEMPERATURE = "temperature"  # among a bundle's settings of decoding
+BIAS = "bias/"  # the same, with a label behind it: what is added to that label's logit
 _TEMPERATURES = (0.05, 20.0)
 _NARROWINGS = 60
 
@@ -146,9 +149,19 @@ def least_surprising(surprise: Callable[[float], float]) -> float:
     return float(np.exp((low + high) / 2))
 
 
-def decode(logits: npt.NDArray[np.float32], labels: Sequence[str], *, temperature: float = 1.0) -> list[Prediction]:
+def adjusted(
+    logits: npt.NDArray[np.float32], labels: Sequence[str], decoding: Mapping[str, float]
+) -> npt.NDArray[np.float32]:
+    """What softmax takes: logits (sequences, labels) with each label's bias added, over the temperature."""
+    bias = np.array([decoding.get(BIAS + label, 0.0) for label in labels], np.float32)
+    return (logits + bias) / np.float32(decoding.get(TEMPERATURE, 1.0))
+
+
+def decode(
+    logits: npt.NDArray[np.float32], labels: Sequence[str], *, decoding: Mapping[str, float] = MappingProxyType({})
+) -> list[Prediction]:
     """Answers for logits (sequences, labels); of a single output the sigmoid, as Transformers' pipeline has it."""
-    scaled = logits / temperature
+    scaled = adjusted(logits, labels, decoding)
     if scaled.shape[1] == 1:
         scaled = np.concatenate([scaled, np.zeros_like(scaled)], axis=1)  # softmax of (x, 0) begins with sigmoid of x
     shares = probabilities(scaled)[:, : logits.shape[1]]

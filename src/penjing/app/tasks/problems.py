@@ -65,7 +65,6 @@ class ProblemFlow(Protocol):
         """What changed between two sets of answers."""
 
 
-@final
 class SingleLabel:
     """One label a text. Predictions: class numbers."""
 
@@ -100,8 +99,9 @@ class SingleLabel:
         """Accuracy, macro-F1, calibration; in flat memory."""
         score, predictions = ClassificationScore(names), np.zeros(len(targets), np.int32)
         for rows, logits in given:
-            score.add(logits / decoding.get(TEMPERATURE, 1.0), targets[rows])
-            predictions[rows] = logits.argmax(axis=1)
+            scaled = text_classification.adjusted(logits, names, decoding)
+            score.add(scaled, targets[rows])
+            predictions[rows] = scaled.argmax(axis=1)
         return Judgement(score.result(), predictions)
 
     def compare(self, baseline: Ints, candidate: Ints, *, targets: npt.NDArray[Any], names: Sequence[str]) -> Change:

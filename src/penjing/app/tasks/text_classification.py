@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from penjing.app.prepared import Part
 from penjing.app.tasks.base import Judgement, TextSettings
-from penjing.app.tasks.problems import PROBLEMS, Outputs
+from penjing.app.tasks.problems import PROBLEMS, Outputs, ProblemFlow
+from penjing.app.tasks.scope import ScopedLabel
 from penjing.core.nouns import Problem, Task
 from penjing.core.progress import Progress, Stage
 from penjing.data import Split
@@ -46,9 +47,8 @@ class TextClassificationFlow:
         return self._problem.labels_behind(outputs)
 
     def wants_validation(self, train: Split[Any]) -> bool:
-        """For several labels, whose thresholds are found on it."""
-        del train
-        return self._problem.wants_validation
+        """For several labels, whose thresholds are found on it, and to tell what is out of scope."""
+        return self._of(train).wants_validation
 
     def part(self, split: Split[Any], text: TextSettings, outputs: Sequence[str]) -> Part:
         """One sequence a text, cut to the limit."""
@@ -76,7 +76,7 @@ class TextClassificationFlow:
         given = np.zeros((len(part.sequences), len(outputs)), np.float32)
         for rows, found in bulk_outputs(engine, part.sequences):
             given[rows] = found
-        return self._problem.settings(given, np.asarray(part.targets), outputs)
+        return self._of(part.split).settings(given, np.asarray(part.targets), outputs)
 
     def judge(
         self,
@@ -91,7 +91,7 @@ class TextClassificationFlow:
         """As the problem has it."""
         with progress.stage(name, total=part.tokens) as stage:
             given = _told(bulk_outputs(engine, part.sequences), part, stage)
-            return self._problem.judge(given, np.asarray(part.targets), outputs, decoding=decoding)
+            return self._of(part.split).judge(given, np.asarray(part.targets), outputs, decoding=decoding)
 
     def compare(
         self,
@@ -103,6 +103,9 @@ class TextClassificationFlow:
     ) -> Change:
         """Paired by text."""
         return self._problem.compare(baseline, candidate, targets=np.asarray(part.targets), names=outputs)
+
+    def _of(self, split: Split[Any]) -> ProblemFlow:
+        return self._problem if split.out_of_scope is None else ScopedLabel(split.out_of_scope)
 
     def texts(self, examples: Sequence[Any]) -> list[Text]:
         """The text, or the pair."""
