@@ -131,6 +131,8 @@ def test_what_is_known_already_is_not_embedded_again(base):
         (Document("rain", "x", source="b.txt"), "two documents have the id 'rain'"),
         (Document("bad", "half \ud800", source="b.txt"), "b.txt holds half a surrogate pair"),
         (Document("bad", "a\0b", source="b.txt"), "b.txt holds a NUL character"),
+        (Document("empty", " \n\u3000", source="b.txt"), "the document of b.txt is blank"),
+        (Document("empty", "What?", answer=" "), "the answer of empty is blank"),
     ],
 )
 def test_documents_that_cannot_be_kept(base, document, said):
@@ -161,3 +163,22 @@ def test_what_does_not_go_together():
         way(dense)
     with pytest.raises(UsageError, match="made with embedder e/1, and none is asked for"):
         refuse_other(TOLD, TOLD.model_copy(update={"embedder": None}))
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("w" * 10**6, "w" * 2000),
+        ("השמש זרחה על חיפה בשנת 1934 ואחר כך ירד גשם.", "מתי זרחה השמש על חיפה?"),
+        ("أمطرت السماء على بيروت في عام 1950 طوال الليل.", "متى أمطرت السماء على بيروت؟"),
+        ("🙂 Ελλάδα und 東京 \u200f1964\u200e mixed.", "東京?"),
+    ],
+)
+def test_odd_texts_are_kept_whole_and_cited_rightly(base, text, question):
+    at_once(add(base, [Document("odd", text)], models=LetterModels(), told=TOLD))
+    assert base.text("odd") == text
+    found = at_once(search(base, question, models=LetterModels(), told=TOLD, most=3))
+    assert found[0].passage.document == "odd" or text.startswith("w")
+    for one in (cited for cited in (asked(base, question).best, *asked(base, question).others) if cited):
+        if one.kind == "span":
+            assert base.text(one.document)[one.begin : one.end] == one.answer

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from penjing.core.errors import NotFoundError, StoreError
-from penjing.knowledge.base import KnowledgeBase, Prepared
+from penjing.knowledge.base import KnowledgeBase
 from penjing.knowledge.chunks import Chunk
 from penjing.knowledge.documents import Document
+from penjing.knowledge.keeping import Prepared
 
 
 def prepared(name, text, vector=None, **more):

@@ -20,11 +20,12 @@ from penjing.core.progress import SILENT, Progress
 from penjing.core.recipe import check_recipe, resolve_recipe
 from penjing.knowledge.adding import CALIBRATION, RECIPE, Added, add, refuse_other
 from penjing.knowledge.asking import KnowledgeAnswer, Option, ask, options
-from penjing.knowledge.base import KnowledgeBase, Listed
 from penjing.knowledge.confidence import Calibration, calibrated_with
 from penjing.knowledge.documents import Document
 from penjing.knowledge.formats.registry import documents_in, files_in
+from penjing.knowledge.keeping import Base, Listed
 from penjing.knowledge.models import at_once
+from penjing.knowledge.opening import base_at
 from penjing.knowledge.recipe import KnowledgeRecipe
 from penjing.knowledge.search import Found, search
 from penjing.store import Store
@@ -37,7 +38,7 @@ class Knowledge:
     """A knowledge base, and the models that it asks; they are loaded when first asked.
 
     Args:
-        base: the file.
+        base: where documents are kept.
         told: how; kept in the base with the documents.
         store: where the models lie.
 
@@ -46,7 +47,7 @@ class Knowledge:
         told: the recipe.
     """
 
-    def __init__(self, base: KnowledgeBase, told: KnowledgeRecipe, *, store: Path) -> None:
+    def __init__(self, base: Base, told: KnowledgeRecipe, *, store: Path) -> None:
         self.base, self.told = base, told
         self._models = LocalModels(told, store=store)
 
@@ -114,6 +115,7 @@ class Knowledge:
     def close(self) -> None:
         """Free the models. Idempotent."""
         self._models.close()
+        self.base.close()
 
     def __enter__(self) -> Self:
         return self
@@ -141,7 +143,7 @@ class Knowledge:
 
 
 def open_knowledge(
-    path: Path,
+    place: Path | str,
     *,
     embedder: str | None = None,
     reader: str | None = None,
@@ -155,7 +157,7 @@ def open_knowledge(
     What the base was told before holds; what is told now goes on top, and is kept when documents are added.
 
     Args:
-        path: of the file.
+        place: of the file; or URL of a PostgreSQL database, see :func:`penjing.knowledge.opening.base_at`.
         embedder: see :class:`penjing.knowledge.KnowledgeRecipe`.
         reader: the same.
         reranker: the same.
@@ -168,12 +170,12 @@ def open_knowledge(
         RecipeError: with all faults.
         UsageError: the base holds documents of another embedding model, or that were cut otherwise.
     """
-    base = KnowledgeBase(path)
-    kept = base.settings().get(RECIPE) if path.is_file() else None
+    base = base_at(place)
+    kept = base.settings().get(RECIPE)
     flags = {"embedder": embedder, "reader": reader, "reranker": reranker}
     told = pinned(resolve_recipe(KnowledgeRecipe, recipe, sets, flags=flags, base=kept), Store(store))
     if kept is not None and base.count()[0]:
-        refuse_other(check_recipe(KnowledgeRecipe, kept, origin=str(path)), told)
+        refuse_other(check_recipe(KnowledgeRecipe, kept, origin=base.place), told)
     return Knowledge(base, told, store=store)
 
 

@@ -9,8 +9,9 @@ from penjing.app.knowledge_models import pinned
 from penjing.core.errors import UsageError
 from penjing.core.recipe import check_recipe
 from penjing.knowledge.adding import RECIPE
-from penjing.knowledge.base import KnowledgeBase
 from penjing.knowledge.http import KnowledgeBases, Served
+from penjing.knowledge.opening import base_at
+from penjing.knowledge.postgres_link import is_address
 from penjing.knowledge.recipe import KnowledgeRecipe
 from penjing.serve import ServeRecipe
 from penjing.serve.api.mounts import MoreMounts
@@ -21,7 +22,7 @@ _BUSY_S = 5.0  # a request waits no longer for another writer
 
 
 def with_knowledge(
-    recipe: ServeRecipe, bases: Mapping[str, Path], *, store: Path, is_writable: bool = False
+    recipe: ServeRecipe, bases: Mapping[str, Path | str], *, store: Path, is_writable: bool = False
 ) -> tuple[ServeRecipe, MoreMounts]:
     """What to hand to a server that is to answer for knowledge bases: its recipe, and ``also``.
 
@@ -29,7 +30,7 @@ def with_knowledge(
 
     Args:
         recipe: of the server.
-        bases: name → file.
+        bases: name → file, or URL of a database.
         store: where the server finds models.
         is_writable: whether requests may add and remove documents.
 
@@ -42,10 +43,10 @@ def with_knowledge(
             f"knowledge bases and {recipe.workers} workers", expected="workers: 1, which serves knowledge bases"
         )
     served, labels, models = {}, {name: dict(own) for name, own in recipe.labels.items()}, set(recipe.models or ())
-    for name, path in bases.items():
-        base = KnowledgeBase(path, busy_timeout_s=_BUSY_S)
+    for name, place in bases.items():
+        base = base_at(place, busy_timeout_s=_BUSY_S)
         base.must_exist()
-        told = pinned(check_recipe(KnowledgeRecipe, base.settings().get(RECIPE) or {}, origin=str(path)), Store(store))
+        told = pinned(check_recipe(KnowledgeRecipe, base.settings().get(RECIPE) or {}, origin=base.place), Store(store))
         models |= {parse_reference(one)[0] for one in (told.embedder, told.reader, told.reranker) if one}
         if told.embedder:
             model, version = parse_reference(told.embedder)
@@ -55,18 +56,18 @@ def with_knowledge(
     return recipe.model_copy(update=changed), lambda plane: [Mount(KnowledgeBases(plane, served))]
 
 
-def named_bases(said: list[str]) -> dict[str, Path]:
-    """``NAME=FILE`` of each.
+def named_bases(said: list[str]) -> dict[str, Path | str]:
+    """``NAME=FILE`` or ``NAME=URL`` of each.
 
     Raises:
         UsageError: another form, or a name twice.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, Path | str] = {}
     for one in said:
-        name, _, path = one.partition("=")
-        if not name or not path or "/" in name:
-            raise UsageError(f"--knowledge {one!r}", expected="NAME=FILE, such as handbook=handbook.kb")
+        name, _, place = one.partition("=")
+        if not name or not place or "/" in name:
+            raise UsageError(f"--knowledge {one!r}", expected="NAME=FILE, such as handbook=handbook.kb, or NAME=URL")
         if name in found:
             raise UsageError(f"--knowledge {name} was given twice", expected="each name once")
-        found[name] = Path(path)
+        found[name] = place if is_address(place) else Path(place)
     return found

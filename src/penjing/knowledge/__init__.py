@@ -2,8 +2,9 @@
 
 from penjing.knowledge.adding import Added
 from penjing.knowledge.asking import Citation, KnowledgeAnswer
-from penjing.knowledge.base import KnowledgeBase, Listed, Passage
+from penjing.knowledge.base import KnowledgeBase
 from penjing.knowledge.documents import Document
+from penjing.knowledge.keeping import Listed, Passage
 from penjing.knowledge.recipe import KnowledgeRecipe
 from penjing.knowledge.search import Found
 

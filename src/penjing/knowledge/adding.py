@@ -11,9 +11,9 @@ from functools import partial
 from itertools import islice
 
 from penjing.core.errors import DataError, UsageError
-from penjing.knowledge.base import KnowledgeBase, Prepared
 from penjing.knowledge.chunks import Chunk, TokenSpans, chunks_of
 from penjing.knowledge.documents import Document
+from penjing.knowledge.keeping import Base, Prepared
 from penjing.knowledge.models import Models
 from penjing.knowledge.recipe import KnowledgeRecipe
 from penjing.tokens.words import words_of
@@ -41,7 +41,7 @@ class Added:
 
 
 async def add(
-    base: KnowledgeBase,
+    base: Base,
     documents: Iterable[Document],
     *,
     models: Models,
@@ -60,7 +60,7 @@ async def add(
         watch: is told how far it is, from time to time.
 
     Raises:
-        DataError: two documents with one id; text that is no valid Unicode. What came before them is kept.
+        DataError: two documents with one id; a blank one; text that is no valid Unicode. What came before them is kept.
     """
     done, waiting, cut = Added(), [], partial(_cut, told=told, token_spans=token_spans)
     looked_up = _unlike(base, documents, done)
@@ -80,7 +80,7 @@ class _New:
     is_known: bool
 
 
-def _unlike(base: KnowledgeBase, documents: Iterable[Document], done: Added) -> Iterator[_New]:
+def _unlike(base: Base, documents: Iterable[Document], done: Added) -> Iterator[_New]:
     """Documents that are new or changed."""
     seen: dict[str, str] = {}
     coming = iter(documents)
@@ -104,6 +104,9 @@ def _check(document: Document, seen: dict[str, str]) -> None:
     for what in (document.name, document.title, document.text, document.answer or ""):
         if not what.isascii() and any("\ud800" <= letter <= "\udfff" for letter in what):
             raise DataError(f"{document.source} holds half a surrogate pair", expected="whole characters")
+    for what, text in (("document", document.text), ("answer", document.answer)):
+        if text is not None and not text.strip():
+            raise DataError(f"the {what} of {document.source or document.name} is blank", expected="some text")
     if "\0" in document.text:
         raise DataError(f"{document.source} holds a NUL character", expected="text")
 
@@ -113,7 +116,7 @@ def _cut(document: Document, *, told: KnowledgeRecipe, token_spans: TokenSpans) 
 
 
 async def _keep(
-    base: KnowledgeBase,
+    base: Base,
     waiting: list[tuple[_New, list[Chunk]]],
     done: Added,
     *,

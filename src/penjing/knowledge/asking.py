@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from penjing.core.errors import InvalidRequestError
-from penjing.knowledge.base import KnowledgeBase
 from penjing.knowledge.confidence import Calibration
 from penjing.knowledge.documents import page_at
+from penjing.knowledge.keeping import Base
 from penjing.knowledge.models import Models
 from penjing.knowledge.recipe import KnowledgeRecipe
 from penjing.knowledge.search import Found, search
@@ -97,7 +97,7 @@ class Option:
 
 
 async def ask(
-    base: KnowledgeBase,
+    base: Base,
     question: str,
     *,
     models: Models,
@@ -130,7 +130,7 @@ async def ask(
     return KnowledgeAnswer(question, best, others, tuple(found), confidence, read, calibration is not None)
 
 
-async def options(base: KnowledgeBase, question: str, *, models: Models, told: KnowledgeRecipe) -> list[Option]:
+async def options(base: Base, question: str, *, models: Models, told: KnowledgeRecipe) -> list[Option]:
     """What the reader finds in all passages that it may read, sure or not. See :func:`ask`."""
     found = await search(base, checked_question(question), models=models, told=told, most=told.search.read)
     texts = [one for one in found if one.passage.answer is None]

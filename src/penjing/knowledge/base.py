@@ -10,17 +10,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
-from penjing.core.errors import NotFoundError
-from penjing.knowledge.chunks import Chunk
-from penjing.knowledge.documents import Document, page_at
+from penjing.knowledge.documents import page_at
+from penjing.knowledge.keeping import Hit, Listed, Passage, Prepared, no_base, no_document
 from penjing.knowledge.schema import MIGRATIONS
 from penjing.knowledge.terms import indexed, match_expression
 from penjing.knowledge.vectors import Vectors
@@ -32,79 +30,9 @@ _GENERATION = "generation"
 _AT_ONCE = 500  # names or numbers in one statement
 
 
-class Hit(NamedTuple):
-    """A passage that a search brought.
-
-    Attributes:
-        chunk: its number.
-        score: higher is nearer; of BM25 and of cosines, which do not compare.
-    """
-
-    chunk: int
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A document ready to be kept.
-
-    Attributes:
-        vectors: float32 (chunks, dimensions); None without an embedding model.
-    """
-
-    document: Document
-    chunks: Sequence[Chunk]
-    vectors: Floats | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A passage with where it is from.
-
-    Attributes:
-        chunk: its number.
-        document, title, source: see :class:`Document`.
-        begin, end: characters of the document's text, the end not included.
-        page: from 1, of its beginning; None where there are no pages.
-        pages: where all pages begin.
-        text: the passage.
-        answer: that stands beside it, where it is a question.
-    """
-
-    chunk: int
-    document: str
-    title: str
-    source: str
-    begin: int
-    end: int
-    page: int | None
-    pages: tuple[int, ...]
-    text: str
-    answer: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A document in a list.
-
-    Attributes:
-        characters, passages, pages: how many.
-        is_answer: whether it is a question with its answer.
-        added: when, in ISO 8601.
-    """
-
-    document: str
-    title: str
-    source: str
-    characters: int
-    passages: int
-    pages: int
-    is_answer: bool
-    added: str
-
-
+@final
 class KnowledgeBase:
-    """See the module.
+    """See the module and :class:`penjing.knowledge.keeping.Base`.
 
     Args:
         path: the file; made by the first document.
@@ -116,17 +44,18 @@ class KnowledgeBase:
         self._database = Database(path, busy_timeout_s=busy_timeout_s, migrations=MIGRATIONS)
         self._vectors = Vectors()
 
+    @property
+    def place(self) -> str:
+        """See :class:`penjing.knowledge.keeping.Base`."""
+        return str(self.path)
+
     def must_exist(self) -> None:
         """Raise NotFoundError unless a document was ever added."""
         if not self.path.is_file():
-            raise NotFoundError(
-                f"there is no knowledge base {self.path}",
-                expected="a file that penjing knowledge add has made",
-                do=f"Run: penjing knowledge add {self.path} FILES",
-            )
+            raise no_base(self.place)
 
     def settings(self) -> dict[str, Any]:
-        """What was kept by :meth:`keep`."""
+        """What was kept by :meth:`keep`; nothing where there is no file."""
         with self._database.read() as connection:
             rows = connection.execute("SELECT name, value FROM settings").fetchall()
         return {row["name"]: json.loads(row["value"]) for row in rows}
@@ -167,11 +96,7 @@ class KnowledgeBase:
         with self._database.write() as connection:
             for name in names:
                 if not _delete(connection, name):
-                    raise NotFoundError(
-                        f"no document {name!r} is in {self.path}",
-                        expected="the id of one",
-                        do=f"See: penjing knowledge list {self.path}",
-                    )
+                    raise no_document(name, self.place)
             _next_generation(connection)
 
     def documents(self, *, after: str = "", most: int = -1) -> list[Listed]:
@@ -203,7 +128,7 @@ class KnowledgeBase:
         with self._database.read() as connection:
             row = connection.execute("SELECT text FROM documents WHERE name = ?", (name,)).fetchone()
         if row is None:
-            raise NotFoundError(f"no document {name!r} is in {self.path}", expected="the id of one")
+            raise no_document(name, self.place)
         return str(row["text"])
 
     def by_words(self, question: str, *, most: int) -> list[Hit]:
@@ -231,6 +156,9 @@ class KnowledgeBase:
             sql = f"{_PASSAGES} WHERE chunks.number IN ({_marks(chunks)})"
             found = {row["number"]: _passage(row) for row in connection.execute(sql, list(chunks))}
         return [found[chunk] for chunk in chunks if chunk in found]
+
+    def close(self) -> None:
+        """See :class:`penjing.knowledge.keeping.Base`. A connection lives for one call, so there is nothing to do."""
 
 
 _LIST = """SELECT name, title, source, pages, added, length(text) AS characters, answer IS NOT NULL AS is_answer,

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Literal
 
 from penjing.core.errors import UsageError
-from penjing.knowledge.base import Hit, KnowledgeBase, Passage
+from penjing.knowledge.keeping import Base, Hit, Passage
 from penjing.knowledge.models import Floats, Models
 from penjing.knowledge.recipe import KnowledgeRecipe
 
@@ -50,9 +50,7 @@ def fused(lists: Sequence[Sequence[int]]) -> list[tuple[int, float]]:
     return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
 
 
-async def search(
-    base: KnowledgeBase, question: str, *, models: Models, told: KnowledgeRecipe, most: int
-) -> list[Found]:
+async def search(base: Base, question: str, *, models: Models, told: KnowledgeRecipe, most: int) -> list[Found]:
     """The passages of a base that speak to a question, best first.
 
     Args:
@@ -98,9 +96,7 @@ def way(told: KnowledgeRecipe) -> By:
     return by
 
 
-def _placed(
-    base: KnowledgeBase, best: list[tuple[int, float]], *, words: list[Hit], vector: Floats | None
-) -> list[Found]:
+def _placed(base: Base, best: list[tuple[int, float]], *, words: list[Hit], vector: Floats | None) -> list[Found]:
     shares = {hit.chunk: hit.score / words[0].score if words[0].score > 0 else 0.0 for hit in words}
     cosines = {} if vector is None else base.cosines(vector, [chunk for chunk, _ in best])
     scores = dict(best)

@@ -13,6 +13,7 @@ import unicodedata
 from penjing.tokens.words import stands_alone
 
 _WORD = re.compile(r"\w+")
+MOST_CHARACTERS = 200  # of a folded term
 _MOST_TERMS = 64  # of a question; what comes later adds time and no passage
 
 
@@ -25,6 +26,20 @@ def match_expression(question: str) -> str:
     """What FTS5 is asked: passages with any of the question's terms. Empty if it has none."""
     terms = dict.fromkeys(term for word in _words(question) for term in _asked(word))
     return " OR ".join(list(terms)[:_MOST_TERMS])
+
+
+def folded(text: str) -> list[str]:
+    """A text's terms for an index that does not fold by itself: small letters, no accents, of bounded length."""
+    return [_fold(term)[:MOST_CHARACTERS] for word in _words(text) for term in _terms(word)]
+
+
+def asked_of(question: str) -> dict[str, bool]:
+    """A question's terms, folded, and whether each stands for all terms that begin with it."""
+    found = {}
+    for word in _words(question):
+        is_single = len(word) == 1 and stands_alone(word)
+        found.update({_fold(term)[:MOST_CHARACTERS]: is_single for term in _terms(word)})
+    return dict(list(found.items())[:_MOST_TERMS])
 
 
 def overlap(one: str, other: str) -> float:
@@ -55,3 +70,10 @@ def _asked(word: str) -> list[str]:
     """Quoted, so that nothing in a question is a command; one character alone finds every term that it begins."""
     single = len(word) == 1 and stands_alone(word)
     return [f'"{term}"{"*" if single else ""}' for term in _terms(word)]
+
+
+def _fold(term: str) -> str:
+    if term.isascii() or stands_alone(term[0]):
+        return term.casefold()
+    letters = unicodedata.normalize("NFKD", term.casefold())
+    return "".join(one for one in letters if not unicodedata.combining(one)) or term

@@ -22,10 +22,14 @@ penjing knowledge list handbook.kb
 penjing knowledge remove handbook.kb handbook/old.pdf
 ```
 
-A knowledge base is one file. Text, Markdown, HTML, PDF, DOCX, and CSV or JSON tables of questions and answers go
-in; a document that is added again and has not changed costs nothing, one that has takes its own place.
+A knowledge base is one file, or a PostgreSQL database with pgvector by its URL. Text, Markdown, HTML, PDF, DOCX, and
+CSV or JSON tables of questions and answers go in; a document that is added again and has not changed costs nothing,
+one that has takes its own place.
 """
-BASE = Annotated[Path, typer.Argument(help="File of the knowledge base.", show_default=False)]
+BASE = Annotated[
+    str,
+    typer.Argument(help="File, postgresql://USER@HOST/DATABASE#NAME, or env:VARIABLE.", show_default=False),
+]
 EMBEDDER = Annotated[str | None, typer.Option(help="Version that embeds: NAME, NAME/2 or NAME@stable.")]
 READER = Annotated[str | None, typer.Option(help="Question-answering version that finds the answer in a passage.")]
 RERANKER = Annotated[str | None, typer.Option(help="Version with one label that orders passages by their use.")]
@@ -81,9 +85,9 @@ def _remove(
     as_json: JSON = False,
 ) -> None:
     """Remove documents: all that are named, or none if one is not there."""
-    from penjing.knowledge import KnowledgeBase
+    from penjing.knowledge.opening import base_at
 
-    KnowledgeBase(base).remove(documents)
+    base_at(base).remove(documents)
     if as_json:
         print_json({"removed": documents})
     else:
@@ -94,9 +98,9 @@ def _remove(
 def _list(base: BASE, as_json: JSON = False) -> None:
     """All documents; with --json a line each."""
     from penjing.app.terminal import show
-    from penjing.knowledge import KnowledgeBase
+    from penjing.knowledge.opening import base_at
 
-    opened = KnowledgeBase(base)
+    opened = base_at(base)
     opened.must_exist()
     listed = opened.documents()
     if as_json:

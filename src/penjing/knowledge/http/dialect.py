@@ -16,12 +16,12 @@ from penjing.core.errors import FieldError, ModelNotFoundError, NotFoundError, U
 from penjing.core.recipe import check_recipe
 from penjing.knowledge.adding import CALIBRATION, RECIPE, add
 from penjing.knowledge.asking import ask
-from penjing.knowledge.base import KnowledgeBase
 from penjing.knowledge.confidence import Calibration, calibrated_with
 from penjing.knowledge.documents import Document
 from penjing.knowledge.formats.registry import text_document
 from penjing.knowledge.http import errors
 from penjing.knowledge.http.openapi import DESCRIPTION
+from penjing.knowledge.keeping import Base
 from penjing.knowledge.recipe import KnowledgeRecipe
 from penjing.knowledge.served import ServedModels
 from penjing.knowledge.told import as_dict
@@ -39,11 +39,11 @@ class Served:
     """A knowledge base of a server.
 
     Attributes:
-        base: the file.
+        base: what is asked.
         is_writable: whether requests may add and remove documents.
     """
 
-    base: KnowledgeBase
+    base: Base
     is_writable: bool = False
 
 
@@ -151,12 +151,12 @@ class KnowledgeBases:
         return await self._plane.aside(read, deadline=request.deadline) if len(body) > LONG_BODY_BYTES else read()
 
 
-def _told(base: KnowledgeBase) -> tuple[KnowledgeRecipe, Mapping[str, Any] | None]:
+def _told(base: Base) -> tuple[KnowledgeRecipe, Mapping[str, Any] | None]:
     """The recipe of a base, and its calibration."""
     settings = base.settings()
     if RECIPE not in settings:
-        raise NotFoundError(f"the knowledge base {base.path} is not there any more", expected="its file")
-    return check_recipe(KnowledgeRecipe, settings[RECIPE], origin=str(base.path)), settings.get(CALIBRATION)
+        raise NotFoundError(f"the knowledge base {base.place} is not there any more", expected="what it was made of")
+    return check_recipe(KnowledgeRecipe, settings[RECIPE], origin=base.place), settings.get(CALIBRATION)
 
 
 def _facts(name: str, served: Served) -> dict[str, Any]:
