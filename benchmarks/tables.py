@@ -14,12 +14,17 @@ from penjing.core.nouns import Measurement
 from result import BenchmarkResult, newest
 
 HERE = Path(__file__).parent
-BLOCK = re.compile(r"(<!-- result:begin -->\n).*?(<!-- result:end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- result:begin(?: (\w+))? -->\n).*?(<!-- result:end -->)", re.DOTALL)
 SPEED = {
     "seconds": ("time s", 0), "p50_ms": ("p50 ms", 1), "p99_ms": ("p99 ms", 1),
     "requests_per_s": ("requests/s", 0), "tokens_per_s": ("real tokens/s", 0), "peak_mib": ("peak MiB", 0),
 }  # fmt: skip
 METRICS = {"accuracy": "accuracy", "f1": "F1"}
+QUALITY = {
+    "bleu": ("BLEU", 100, 2), "chrf": ("chrF", 100, 2), "perplexity": ("perplexity", 1, 2),
+    "accuracy": ("accuracy, %", 100, 1), "f1": ("F1, %", 100, 1), "agreement": ("same answers, %", 100, 1),
+}  # fmt: skip
+DIFFERENCE = {"perplexity": ("difference in log p a token", 1, 4)}  # of a metric; of others in points
 BOUNDS = ("value", "low", "high")
 
 
@@ -27,10 +32,12 @@ def table(result: BenchmarkResult) -> str:
     """A run as Markdown."""
     columns = [key for key in SPEED if any(key in system.speed for system in result.systems)]
     agreeing = ["agrees with the first"] if any("agreement" in system.quality for system in result.systems) else []
-    head = ["system", "accuracy", *agreeing, *(SPEED[key][0] for key in columns), "ratio"]
+    judged = ["accuracy"] if any("accuracy" in system.quality for system in result.systems) else []
+    head = ["system", *judged, *agreeing, *(SPEED[key][0] for key in columns), "ratio"]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
     for system in result.systems:
-        cells = [f"**{system.name}**" if system.ours else system.name, _percent(system.quality.get("accuracy"))]
+        cells = [f"**{system.name}**" if system.ours else system.name]
+        cells += [_percent(system.quality.get("accuracy"))] if judged else []
         cells += [_percent(system.quality.get("agreement"))] if agreeing else []
         cells += [_number(system.speed.get(key), SPEED[key][1]) for key in columns]
         cells.append("1" if system.ratio is None else _number(system.ratio, 2) + " ×")
@@ -70,6 +77,45 @@ def quality_table(results: list[BenchmarkResult]) -> str:
     )
 
 
+def systems_table(results: list[BenchmarkResult]) -> str:
+    """Runs of one kind as one table, a line a system; differences are from the first of a run."""
+    metric = results[0].config["metric"]
+    shown = [key for key in QUALITY if any(key in one.quality for result in results for one in result.systems)]
+    columns = {key: QUALITY[key] for key in shown} | {
+        "difference": DIFFERENCE.get(metric, ("difference, points", 100, 2))
+    }
+    lines = [f"| of | system | {' | '.join(title for title, *_ in columns.values())} |"]
+    lines.append("|---|---|" + "---:|" * len(columns))
+    for result in results:
+        for place, system in enumerate(result.systems):
+            name = f"**{system.name}**" if system.ours else system.name
+            cells = [_scaled(system.quality.get(key), by, digits) for key, (_, by, digits) in columns.items()]
+            lines.append(f"| {result.question if not place else ''} | {name} | {' | '.join(cells)} |")
+    last = max(results, key=lambda result: result.measured)
+    commits = ", ".join(sorted({result.commit for result in results}))
+    return "\n".join(lines) + (
+        f"\n\nMeasured until {last.measured:%Y-%m-%d} on {last.machine}, at commits {commits}; brackets are 95 % "
+        "intervals, those of differences taken pair by pair.\n"
+    )
+
+
+def _scaled(figure: Measurement | None, by: float, digits: int) -> str:
+    if figure is None:
+        return ""
+    bounds = {key: value * by for key in BOUNDS if (value := getattr(figure, key)) is not None}
+    return _number(figure.model_copy(update=bounds), digits)
+
+
+def of_block(topic: str, name: str | None) -> str:
+    """What stands in a block of a topic's page."""
+    results = [one for one in newest(topic) if one.config.get("table") == name]
+    if not results:
+        return ""
+    if name is not None:
+        return systems_table(results)
+    return quality_table(results) if topic == "quality" else "\n".join(table(result) for result in results)
+
+
 def _percent(figure: Measurement | None) -> str:
     if figure is None:
         return "—"
@@ -90,11 +136,9 @@ def main() -> int:
     """Exit status 1 if ``--check`` finds a stale table."""
     stale = []
     for page in sorted(HERE.glob("*/README.md")):
-        results = newest(page.parent.name)
-        of_quality = page.parent.name == "quality" and results
-        tables = quality_table(results) if of_quality else "\n".join(table(result) for result in results)
+        topic = page.parent.name
         text = page.read_text(encoding="utf-8")
-        fresh = BLOCK.sub(lambda found: f"{found[1]}{tables}{found[2]}", text)  # noqa: B023
+        fresh = BLOCK.sub(lambda found: f"{found[1]}{of_block(topic, found[2])}{found[3]}", text)  # noqa: B023
         if fresh != text and "--check" in sys.argv:
             stale.append(str(page.relative_to(HERE.parent)))
         elif fresh != text:
