@@ -24,6 +24,7 @@ from contract.grpc_client import INFER, PREDICT, array_of, connected, infer, pre
 from penjing.serve import ServeRecipe, StoreCatalogue, running_server
 from penjing.serve.versions import State
 from penjing.store import Store
+from strange import STRANGE
 
 WORDS = "red cat rain book fish moon tree salt milk door ship king bird snow wine fire"
 TOPICS = dict(zip(WORDS.split(), "红猫雨书鱼月树盐奶门船王鸟雪酒火", strict=True))
@@ -185,6 +186,13 @@ def test_the_commands_give_what_plain_transformers_gives(made, data, expected):
     lines = [json.loads(line) for line in (data / "vectors.jsonl").read_text().splitlines()]
     np.testing.assert_allclose([line["embedding"] for line in lines], expected[2], atol=1e-5)
     assert "32 numbers]  the red door" in command("predict", "words/1", "the red door", "--store", store).out
+
+
+def test_strange_texts_have_their_vectors(made):
+    store, *_ = made
+    told = np.stack(list(penjing.predict("words/1", STRANGE, store=store)))
+    assert np.isfinite(told).all()
+    np.testing.assert_allclose(np.linalg.norm(told, axis=1), 1, atol=1e-5)
 
 
 def test_tei_gives_what_plain_transformers_gives(client, expected):

@@ -16,10 +16,12 @@ import penjing
 from app.calling import penjing as command
 from app.calling import settings
 from contract.grpc_client import INFER, PREDICT, array_of, connected, infer, predict, tensor
+from penjing.core.errors import InvalidRequestError
 from penjing.serve import ServeRecipe, StoreCatalogue, running_server
 from penjing.serve.api.open_inference.tensors import unpack_bytes
 from penjing.serve.versions import State
 from penjing.store import Store
+from strange import STRANGE
 
 PAIRS = {"salt": "pepper", "king": "queen", "day": "night", "sun": "moon"}
 CHINESE = {"东": "西", "南": "北", "大": "小"}
@@ -117,6 +119,15 @@ def test_the_commands_give_what_plain_transformers_gives(made, expected):
     bare = command("predict", "guess/1", "no mask here", "--store", folder / "store")
     assert bare.status != 0
     assert "text 1 has no mask; expected [MASK]" in bare.err
+
+
+def test_strange_texts_have_their_words_or_a_clear_error(made):
+    store = made[0] / "store"
+    for text in STRANGE:
+        told = list(penjing.predict("guess/1", ["the [MASK] " + text[:40]], store=store))
+        assert len(told) == 1
+    with pytest.raises(InvalidRequestError, match=r"(?i)mask"):
+        list(penjing.predict("guess/1", [STRANGE[-3] + "[MASK]"], store=store))
 
 
 def test_it_is_served_in_every_dialect_that_can_carry_it(made, server, expected):

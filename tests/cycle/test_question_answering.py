@@ -20,6 +20,7 @@ from penjing.core.errors import DataError, InvalidRequestError
 from penjing.serve import ServeRecipe, StoreCatalogue, running_server
 from penjing.serve.api.open_inference.tensors import unpack_bytes
 from penjing.store import Store
+from strange import STRANGE
 
 QUICK = (
     "training.threads=1", "training.epochs=20", "training.batch_size=16", "training.learning_rate=5e-3",
@@ -266,6 +267,13 @@ def test_contexts_of_every_kind(made, question, context):
     (told,) = penjing.predict("reader/1", [(question, context)], store=store)
     assert context[told.start : told.end] == told.answer == told.answer.strip()
     assert 0 <= told.score <= 1
+
+
+def test_strange_contexts_have_their_answers(made):
+    store, *_ = made
+    told = list(penjing.predict("reader/1", [(QUESTION, text) for text in STRANGE], store=store))
+    for text, answer in zip(STRANGE, told, strict=True):
+        assert text[answer.start : answer.end] == answer.answer
 
 
 def test_what_cannot_be_asked_is_told(made):

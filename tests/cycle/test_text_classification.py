@@ -13,6 +13,7 @@ from app.world import BRIEF, QUICK, labelled_rows, shared_world
 from penjing.core.recipe import resolve_recipe
 from penjing.serve import ServeRecipe, StoreCatalogue, running_server
 from penjing.store import Store
+from strange import STRANGE
 
 ROWS = labelled_rows(40, seed=33)
 TEXT = ROWS[0][0]
@@ -53,6 +54,14 @@ def test_what_was_learnt_is_answered_over_http(store, server):
     assert len(logits) == 4
     told = [one.label for one in penjing.predict("topics@stable", [text for text, _ in ROWS], store=store)]
     assert [one["label"] for one in answers] == told
+
+
+def test_strange_texts_have_their_answers(store, server):
+    told = list(penjing.predict("topics@stable", STRANGE, store=store))
+    assert len(told) == len(STRANGE)
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        answers = ask(client, "/labels/stable", list(STRANGE))
+    assert [one["label"] for one in answers] == [one.label for one in told]
 
 
 def article_instance(store):

@@ -13,8 +13,10 @@ from app.calling import penjing as command
 from app.calling import settings
 from app.decoder_world import make_decoder
 from penjing.app.exact import ExactRecipe
+from penjing.app.generate import SamplingRecipe
 from penjing.core.errors import DataError
 from penjing.store import Store
+from strange import STRANGE
 
 QUICK = (
     "training.threads=1", "training.epochs=6", "training.batch_size=8", "training.learning_rate=5e-3",
@@ -109,6 +111,16 @@ def test_prompts_and_chats_are_answered_without_a_server(made, tmp_path):
     with pytest.raises(DataError, match="prompt 1 has 3"):
         list(penjing.predict("waiter/1", ["x" * 300], store=store))
     assert command("predict", "waiter/1", "x", "--store", store, "--sampling", "heat=1").status == 2
+
+
+def test_strange_prompts_have_their_answers_or_a_clear_error(made):
+    store, _ = made
+    short = [text for text in STRANGE if len(text) < 99]
+    told = list(penjing.predict("waiter/1", short, store=store, sampling=SamplingRecipe(max_tokens=2)))
+    assert len(told) == len(short) == 13
+    for text in STRANGE[-3:]:
+        with pytest.raises(DataError, match=r"prompt 1 has [\d,]+ tokens"):
+            list(penjing.predict("waiter/1", [text], store=store))
 
 
 def test_transformers_opens_the_checkpoint_with_its_chat_template(made):

@@ -20,6 +20,7 @@ from contract.grpc_client import INFER, PREDICT, array_of, connected, infer, pre
 from penjing.serve import ServeRecipe, StoreCatalogue, running_server
 from penjing.serve.api.open_inference.tensors import unpack_bytes
 from penjing.store import Store
+from strange import STRANGE
 
 PLACES = ("paris", "berlin", "quito", "北京", "上海")
 PEOPLE = ("ann", "bob", "carla", "小明", "小红")
@@ -210,6 +211,13 @@ def test_texts_of_every_kind(made, text, found):
     (answer,) = penjing.predict("names/1", [text], store=store)
     assert len(answer) >= found * 0.9
     assert all(text[one.start : one.end] == one.text for one in answer)
+
+
+def test_strange_texts_have_their_answers(made):
+    store, *_ = made
+    told = list(penjing.predict("names/1", STRANGE, store=store))
+    for text, answer in zip(STRANGE, told, strict=True):
+        assert all(text[one.start : one.end] == one.text for one in answer)
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def targets_of(example: TaggedExample, windows: Sequence[Window], tags: Sequence
     wanted = tags_of(example.entities, len(example.words), scheme=scheme_of(tags))
     numbers = np.array([index[tag] for tag in wanted], np.int64)
     targets = []
-    for window, (words, leads) in zip(windows, _first_tokens(windows, example.words), strict=True):
+    for window, (words, leads) in zip(windows, _first_tokens(windows, _spans(example.words)), strict=True):
         target = np.full(len(window), NO_TARGET, np.int64)
         target[leads] = numbers[words]
         targets.append(target)
@@ -110,12 +110,13 @@ def word_probabilities(
     """
     found = np.zeros((len(words), outputs[0].shape[1]))
     found[:, outside] = 1.0
-    firsts = _first_tokens(windows, words)
+    spans = _spans(words)
+    firsts = _first_tokens(windows, spans)
     for window, logits, (word_of, leads) in zip(windows, outputs, firsts, strict=True):
         shares = probabilities(logits)
         found[word_of] = shares[leads]
         if aggregation != "first":
-            _merge(found, shares, window, words, word_of=word_of, aggregation=aggregation)
+            _merge(found, shares, window, spans, word_of=word_of, aggregation=aggregation)
     return found
 
 
@@ -155,15 +156,20 @@ def decode(
     return entities
 
 
-def _first_tokens(windows: Sequence[Window], words: Words) -> list[tuple[Ints, Ints]]:
+def _spans(words: Words) -> Ints:
+    """int64 (2, words): where each begins and ends. Made once a text: a long one has very many windows."""
+    return np.ascontiguousarray(np.array(words, np.int64).reshape(-1, 2).T)
+
+
+def _first_tokens(windows: Sequence[Window], spans: Ints) -> list[tuple[Ints, Ints]]:
     """Of each window (words, tokens): the words whose first token it keeps, and which token that is.
 
     A word that a boundary splits belongs to the earlier window.
     """
-    taken = np.zeros(len(words), bool)
+    taken = np.zeros(spans.shape[1], bool)
     found = []
     for window in windows:
-        tokens, of = _tokens_in_words(window, words)
+        tokens, of = _tokens_in_words(window, spans)
         new = ~taken[of]
         of, firsts = np.unique(of[new], return_index=True)
         taken[of] = True
@@ -171,11 +177,11 @@ def _first_tokens(windows: Sequence[Window], words: Words) -> list[tuple[Ints, I
     return found
 
 
-def _tokens_in_words(window: Window, words: Words) -> tuple[Ints, Ints]:
+def _tokens_in_words(window: Window, spans: Ints) -> tuple[Ints, Ints]:
     """(tokens, words): kept tokens that hold a character of a word, and that word."""
-    if not len(words):
+    if not spans.shape[1]:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    begins, ends = (np.array([word[side] for word in words], np.int64) for side in (0, 1))
+    begins, ends = spans
     tokens = np.flatnonzero(window.kept & (window.ends > window.begins))
     # A token may begin with the space before its word, so its end decides.
     of = np.searchsorted(begins, window.ends[tokens], side="left") - 1
@@ -184,10 +190,10 @@ def _tokens_in_words(window: Window, words: Words) -> tuple[Ints, Ints]:
 
 
 def _merge(
-    found: Floats, shares: Floats, window: Window, words: Words, *, word_of: Ints, aggregation: Aggregation
+    found: Floats, shares: Floats, window: Window, spans: Ints, *, word_of: Ints, aggregation: Aggregation
 ) -> None:
     """Let all tokens of each word have their say, in ``found`` itself."""
-    tokens, of = _tokens_in_words(window, words)
+    tokens, of = _tokens_in_words(window, spans)
     for word in word_of.tolist():
         own = shares[tokens[of == word]]
         found[word] = own.mean(axis=0) if aggregation == "average" else own[own.max(axis=1).argmax()]
