@@ -46,14 +46,15 @@ class Peer:
     Args:
         checkpoint: Hugging Face layout.
         tokens: that an answer may have.
+        threads: of the processor.
     """
 
-    def __init__(self, checkpoint: Path, tokens: int) -> None:
+    def __init__(self, checkpoint: Path, tokens: int, *, threads: int) -> None:
         with quiet_transformers():
             self.words = transformers.AutoTokenizer.from_pretrained(checkpoint, padding_side="left")
             self._model = transformers.AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
         self.words.pad_token = self.words.pad_token or self.words.eos_token
-        self._tokens = tokens
+        self._tokens, self._threads = tokens, threads
 
     def one_by_one(self, prompts: list[str]) -> tuple[list[str], int]:
         """One prompt after another."""
@@ -65,6 +66,7 @@ class Peer:
         given = self.words([self.asked(one) for one in prompts], return_tensors="pt", padding=True,
                            add_special_tokens=self.words.chat_template is None)  # fmt: skip
         given.pop("token_type_ids", None)
+        torch.set_num_threads(self._threads)
         with torch.inference_mode():
             made = self._model.generate(
                 **given, max_new_tokens=self._tokens, do_sample=False, pad_token_id=self.words.pad_token_id
@@ -108,7 +110,7 @@ def measure(systems: dict[str, Write], streams: int, *, rounds: int, told: dict[
             said[name], tokens = systems[name](prompts_for(streams))
             rate = tokens / (time.perf_counter() - begun)
             rates[name] += [rate] if turn else []
-            print(f"{streams} streams  round {turn}  {name:<28} {rate:7.1f} tokens/s", flush=True)
+            print(f"{streams} streams  round {turn}  {name:<36} {rate:7.1f} tokens/s", flush=True)
     first = next(iter(systems))
     results = [
         SystemResult(
@@ -145,16 +147,17 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="a store where the versions stay for the next run")
     told = parser.parse_args()
     warnings.simplefilter("ignore")
-    torch.set_num_threads(usable_cores())
     with tempfile.TemporaryDirectory() as folder:
         root, name = told.work or Path(folder), Path(told.checkpoint).name.lower()
         home = both_forms(Path(told.checkpoint), name, root)
-        peer = Peer(home.bundle(name, 1).path / "checkpoint", told.tokens)
+        checkpoint = home.bundle(name, 1).path / "checkpoint"
+        peer, alone = (Peer(checkpoint, told.tokens, threads=threads) for threads in (usable_cores(), 1))
         recipe = ServeRecipe(port=0, versions={"kind": "all"})
         with running_server(StoreCatalogue(home), recipe) as server:
             systems: dict[str, Write] = {
                 "Transformers, one by one": peer.one_by_one,
                 "Transformers, one batch": peer.together,
+                "Transformers, one batch, one thread": alone.together,
                 "Penjing fp32": through_http(server.url, f"{name}/1", peer, told.tokens),
                 "Penjing int8": through_http(server.url, f"{name}/2", peer, told.tokens),
             }

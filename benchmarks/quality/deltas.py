@@ -33,17 +33,16 @@ from result import SystemResult, finish
 
 TASK, FLOW = Task.TEXT_CLASSIFICATION, flow_of(Task.TEXT_CLASSIFICATION)
 NAMES = ("sst2", "banking77")
-ROWS, ASKED = 4000, 1000
 
 
-def data_of(name: str, folder: Path, base: Checkpoint, work: Path) -> PreparedData:
-    """A set's rows, as many as are taught and asked here."""
+def data_of(name: str, folder: Path, base: Checkpoint, work: Path, *, rows: int) -> PreparedData:
+    """A set's rows, as many as are taught, and a quarter of that asked."""
     scratch = work / "rows"
     scratch.mkdir(parents=True, exist_ok=True)
     recipe = SETS[name].data(folder, scratch)
     fewer = recipe.model_copy(
         update={
-            "limit_train_rows": ROWS, "limit_eval_rows": ASKED,
+            "limit_train_rows": rows, "limit_eval_rows": rows // 4,
             "validation": None, "validation_fraction": 0.1,
         }
     )  # fmt: skip
@@ -58,9 +57,9 @@ def taught(name: str, data: PreparedData, base: Checkpoint, recipe: TrainingReci
     return target
 
 
-def arithmetic(folder: Path, base: Checkpoint, recipe: TrainingRecipe, *, seed: int, work: Path) -> None:
+def arithmetic(folder: Path, base: Checkpoint, recipe: TrainingRecipe, *, rows: int, seed: int, work: Path) -> None:
     """Sums and differences, each judged by both heads."""
-    data = {name: data_of(name, folder, base, work) for name in NAMES}
+    data = {name: data_of(name, folder, base, work, rows=rows) for name in NAMES}
     deltas: dict[str, str] = {}
     for name in NAMES:
         tuned, at = taught(name, data[name], base, recipe, seed=seed, work=work), work / f"{name}-{seed}-delta"
@@ -116,9 +115,11 @@ def _write(title: str, found: dict[str, Judgement], data: PreparedData, *, confi
     finish("quality", title, config=config | rows, systems=systems)
 
 
-def rates(folder: Path, base: Checkpoint, recipe: TrainingRecipe, told: list[float], *, seed: int, work: Path) -> None:
+def rates(
+    folder: Path, base: Checkpoint, recipe: TrainingRecipe, told: list[float], *, rows: int, seed: int, work: Path
+) -> None:
     """Accuracy of all weights taught at each rate, on the validation split; on the test split where it is the best."""
-    data = data_of("banking77", folder, base, work)
+    data = data_of("banking77", folder, base, work, rows=rows)
     assert data.validation is not None
     looked_at, best = replace(data, test=data.validation), (0.0, 0.0)
     for rate in told:
@@ -137,6 +138,7 @@ def main() -> None:
     options.add_argument("weights", type=Path, help="folder of the pretrained checkpoints")
     options.add_argument("work", type=Path, help="where what was made stays; a run that was killed goes on there")
     options.add_argument("--rates", type=float, nargs="+", default=[2e-4, 5e-4, 1e-3])
+    options.add_argument("--rows", type=int, default=4000, help="to teach, of each set; a quarter of it is asked")
     options.add_argument("--seed", type=int, default=42)
     options.add_argument("--threads", type=int)
     told = options.parse_args()
@@ -145,10 +147,11 @@ def main() -> None:
         torch.set_num_threads(told.threads)
     base = inspect_checkpoint(told.weights / "all-MiniLM-L6-v2")
     recipe = TrainingRecipe(epochs=3, batch_size=32, learning_rate=2e-4, threads=told.threads)
+    work = told.work / f"deltas-{told.rows}"
     if told.what == "arithmetic":
-        arithmetic(told.data, base, recipe, seed=told.seed, work=told.work / "deltas")
+        arithmetic(told.data, base, recipe, rows=told.rows, seed=told.seed, work=work)
     else:
-        rates(told.data, base, recipe, told.rates, seed=told.seed, work=told.work / "deltas")
+        rates(told.data, base, recipe, told.rates, rows=told.rows, seed=told.seed, work=work)
 
 
 if __name__ == "__main__":

@@ -61,17 +61,19 @@ def ready(title: str, weights: Path, test: DataRecipe, *, most: int | None, work
     _write(title, said, part, config={"model": weights.name, "beams": how.beams, "rows": split.rows})
 
 
-def scratch(pair: tuple[str, str], data: Path, recipe: TrainingRecipe, *, seed: int, work: Path) -> None:
+def scratch(
+    pair: tuple[str, str], data: Path, recipe: TrainingRecipe, *, rows: int | None, seed: int, work: Path
+) -> None:
     """A small model from nothing, taught on both sides; each asked through its own way of writing."""
     files = {
         split: str(data / "multi30k" / f"{file}.{{{pair[0]},{pair[1]}}}.gz")
         for split, file in (("train", "train"), ("validation", "val"), ("test", "test_2016_flickr"))
     }
     told = FinetuneRecipe(
-        name="-".join(pair), task=Task.TRANSLATION, scratch=SIZE, data=DataRecipe(**files),
+        name="-".join(pair), task=Task.TRANSLATION, scratch=SIZE, data=DataRecipe(**files, limit_train_rows=rows),
         text=TextRecipe(max_tokens=MOST), training=recipe, seed=seed,
     )  # fmt: skip
-    folder = work / f"{told.name}-{seed}-{recipe.epochs:g}-{recipe.learning_rate:g}"
+    folder = work / f"{told.name}-{seed}-{recipe.epochs:g}-{rows or 'all'}"
     home = Store(folder)
     if told.name not in home.models():
         ended = penjing.finetune(told, store=folder)
@@ -87,13 +89,13 @@ def scratch(pair: tuple[str, str], data: Path, recipe: TrainingRecipe, *, seed: 
         "Seq2SeqTrainer": translated_by_transformers(model, prepared.test, told.translation, MOST),
         "Penjing": _through_the_engine(bundle, prepared.test),
     }
-    rows = prepared.train.split.rows
+    taught = prepared.train.split.rows
     config = {
         "model": SIZE.model_dump(), "beams": told.translation.beams, "rows": prepared.test.split.rows, "seed": seed,
-        "train_rows": rows, "steps": round(recipe.epochs * -(-rows // recipe.batch_size)),
+        "train_rows": taught, "steps": round(recipe.epochs * -(-taught // recipe.batch_size)),
         "training": recipe.model_dump(mode="json"), "precision": resolve_precision(recipe.precision),
     }  # fmt: skip
-    title = f"Multi30k {pair[0]}→{pair[1]} from scratch, {recipe.epochs:g} epochs, seed {seed}"
+    title = f"Multi30k {pair[0]}→{pair[1]} from scratch, {taught:,} pairs, {recipe.epochs:g} epochs"
     _write(title, said, prepared.test, config=config)
 
 
@@ -197,7 +199,7 @@ def main() -> None:
     options.add_argument("data", type=Path, help="folder of the sets, each in a folder of its name")
     options.add_argument("weights", type=Path, help="folder of the pretrained checkpoints")
     options.add_argument("work", type=Path, help="where what was made stays; a run that was killed goes on there")
-    options.add_argument("--rows", type=int, default=1000, help="texts to translate (ready)")
+    options.add_argument("--rows", type=int, help="texts to translate (ready), or pairs to teach (scratch)")
     options.add_argument("--pair", nargs=2, default=("en", "de"))
     options.add_argument("--epochs", type=float, default=6)
     options.add_argument("--seed", type=int, default=42)
@@ -211,12 +213,12 @@ def main() -> None:
         multi30k = DataRecipe(train=str(told.data / "multi30k" / "test_2016_flickr.{en,fr}.gz"))
         tests = {"Tatoeba en→fr": tatoeba(told.data, told.work), "Multi30k en→fr, test 2016": multi30k}
         for title, test in tests.items():
-            ready(f"OPUS-MT, {title}", told.weights / "opus-mt-en-fr", test, most=told.rows, work=told.work)
+            ready(f"OPUS-MT, {title}", told.weights / "opus-mt-en-fr", test, most=told.rows or 1000, work=told.work)
         return
     recipe = TrainingRecipe(
         epochs=told.epochs, batch_size=64, learning_rate=2e-3, label_smoothing=0.1, threads=told.threads
     )
-    scratch(tuple(told.pair), told.data, recipe, seed=told.seed, work=told.work)
+    scratch(tuple(told.pair), told.data, recipe, rows=told.rows, seed=told.seed, work=told.work)
 
 
 if __name__ == "__main__":
