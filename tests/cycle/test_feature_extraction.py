@@ -19,7 +19,7 @@ import transformers
 import penjing
 from app.calling import penjing as command
 from app.calling import settings
-from app.world import make_checkpoint
+from app.world import BRIEF, make_checkpoint
 from contract.grpc_client import INFER, PREDICT, array_of, connected, infer, predict, tensor
 from penjing.serve import ServeRecipe, StoreCatalogue, running_server
 from penjing.serve.versions import State
@@ -32,7 +32,6 @@ ENGLISH = ("the", "we", "saw", "a", "new", "old", "today", "with", "some", "very
 CHINESE = "我们今天很的在看好新有了"
 QUICK = ("training.threads=1", "training.epochs=10", "training.batch_size=16", "training.learning_rate=5e-3",
          "training.dropout=0", "text.max_tokens=24")  # fmt: skip
-BRIEF = ("measure.rounds=1", "measure.requests=4", "measure.clients=2")
 TEXTS = ["the red door", "今天看雪", "we saw a fish 🙂 with salt", "old"]
 
 
@@ -50,7 +49,6 @@ def chinese(rng, topic):
 
 def write_jsonl(path, rows):
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 @pytest.fixture(scope="module")
