@@ -292,7 +292,7 @@ def test_many_long_texts_come_back_in_order(client):
     ],
 )
 def test_mistakes_in_the_data_are_told_and_nothing_is_registered(data, tmp_path, row, said):
-    bad = write_jsonl(tmp_path / "bad.jsonl", [row, dict(row) | ({"text": "b"} if "text" in row else {})])
+    write_jsonl(bad := tmp_path / "bad.jsonl", [row, dict(row) | ({"text": "b"} if "text" in row else {})])
     ran = command("finetune", "--name", "bad", "--task", "feature-extraction", "--model", data / "encoder",
                   "--train", bad, "--store", tmp_path / "s", *settings(*QUICK))  # fmt: skip
     assert ran.status == 1
