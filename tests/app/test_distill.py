@@ -111,3 +111,24 @@ def test_a_teacher_of_other_labels_is_refused_by_the_label(store, tmp_path):
     ran = distilling(store, "--data", write_rows(tmp_path / "other.csv", rows), "--layers", 1)
     assert ran.status == 1
     assert "does not know the label 'x'" in ran.err
+
+
+def test_a_static_student_has_no_layers_and_is_a_version_like_any_other(store):
+    ran = distilling(store, "--student", "static", *settings("static_width=16", "training.learning_rate=2e-2"))
+    assert ran.status == 0, ran.err
+    bundle = Store(store).bundle("small", 1)
+    assert bundle.manifest.metrics["accuracy"].value > 0.9
+    assert [one.name for one in bundle.manifest.parents] == ["topics/1"]
+    assert json.loads((bundle.path / "checkpoint" / "config.json").read_text())["num_hidden_layers"] == 0
+    assert same_as_transformers(bundle)
+    told = settings(*BRIEF, "quantize.max_drop=0.3", "quantize.engine=onnxruntime")
+    follow = penjing("quantize", "small/1", "--store", store, "--json", *told)
+    assert follow.status == 0, follow.err
+    cut = penjing("prune", "small/1", "--name", "cut", "--vocabulary", "--store", store, "--set", "measure=null")
+    assert cut.status == 0, cut.err
+
+
+def test_a_static_student_with_layers_is_refused(store):
+    assert "has no layers" in distilling(store, "--student", "static", "--layers", 1).err
+    ran = distilling(store, "--student", "static", *settings("distill.terms={hidden: 1.0}"))
+    assert "has no layers" in ran.err

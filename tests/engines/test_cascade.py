@@ -44,7 +44,7 @@ def cascade() -> CascadeEngine:
     return CascadeEngine(
         [
             Stage(Knowing(1.0), 2.0, 0.5, 0.85),
-            Stage(Knowing(1.5), 0.5, 1.0, 0.8),
+            Stage(Knowing(1.5), 0.5, 1.0, 0.8, (0.5, -0.25, 0.0)),
             Stage(Knowing(-1.0), 1.5),
         ]
     )
@@ -54,6 +54,7 @@ def one_by_one(engine: CascadeEngine, sequence: Encoding) -> tuple[np.ndarray, i
     """The slow reference: a sequence alone, stage after stage."""
     for number, stage in enumerate(engine.stages):
         outputs = np.array([stage.engine.of(sequence)], np.float32)  # type: ignore[attr-defined]
+        outputs = outputs + np.array(stage.bias or (0, 0, 0), np.float32)
         if stage.threshold is None or sureness(outputs, stage.sureness_temperature)[0] >= stage.threshold:
             return outputs[0] / np.float32(stage.temperature), number
     raise AssertionError("the last stage answers all")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from penjing.app.cascade_recipe import CascadeCommand
 from penjing.app.comparing import answers_of, costs, pass_gate
@@ -39,6 +40,7 @@ from penjing.engines.bulk import bulk_outputs, packed_batches
 from penjing.evaluate import Change, Comparison, SystemRow
 from penjing.evaluate.intervals import share
 from penjing.store import Bundle, EngineSpec, ManifestDraft, Parent, StageSpec, Store, parse_reference
+from penjing.tasks.text_classification import BIAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def _thresholds(command: CascadeCommand, stages: Sequence[Bundle], part: Part, p
         try:
             with progress.stage(f"Asking {one.reference}", total=part.tokens) as stage:
                 for rows, some in bulk_outputs(engine, part.sequences):
-                    given[rows] = some
+                    given[rows] = some + _bias(one)
                     stage.advance(sum(len(part.sequences[row]) for row in rows))
         finally:
             engine.close()
@@ -214,11 +216,18 @@ def _specs(stages: Sequence[Bundle], found: Thresholds, target: Path) -> list[St
             source=one.reference,
             temperature=found.temperatures[number - 1],
             sureness_temperature=found.sureness_temperatures[number - 1],
+            bias=tuple(_bias(one).tolist()) if _bias(one).any() else (),
             threshold=None if number == len(stages) else found.threshold,
             share=found.shares[number - 1],
         )
         for number, one in enumerate(stages, start=1)
     ]
+
+
+def _bias(stage: Bundle) -> npt.NDArray[np.float32]:
+    """What a version's decoding adds to its outputs, float32 (labels,)."""
+    manifest = stage.manifest
+    return np.array([manifest.decoding.get(BIAS + label, 0.0) for label in manifest.labels], np.float32)
 
 
 def _promise(command: CascadeCommand, last: Bundle, found: Thresholds) -> str:

@@ -28,11 +28,12 @@ from penjing.core.progress import SILENT, Progress
 from penjing.core.recipe import check_recipe, recipe_digest
 from penjing.data import DataRecipe, read_texts
 from penjing.data.overlap import text_key
-from penjing.models.checkpoint import Checkpoint, find_checkpoint
+from penjing.models.checkpoint import Checkpoint, find_checkpoint, inspect_checkpoint
 from penjing.store import ManifestDraft, Parent, Store, TextLimits
 from penjing.tasks.text_classification import texts_of
 from penjing.tokens import Encoding, Text, TextEncoder
 
+_STATIC_RATE = 5e-4
 _CACHE = ".teacher-outputs"
 
 
@@ -64,12 +65,39 @@ def distill(command: DistillCommand, *, store: Path, progress: Progress = SILENT
     home = Store(store)
     with tempfile.TemporaryDirectory() as scratch:
         teachers = find_teachers(command.teachers, home=home, scratch=Path(scratch) / "store", progress=progress)
-        return _teach(command, teachers, home=home, progress=progress)
+        student = _start(command, teachers, Path(scratch) / "static", progress)
+        return _teach(command, teachers, student, home=home, progress=progress)
 
 
-def _teach(command: DistillCommand, teachers: list[Teacher], *, home: Store, progress: Progress) -> Distilled:
+def _start(command: DistillCommand, teachers: list[Teacher], scratch: Path, progress: Progress) -> Checkpoint:
+    """What the student starts from; a static one is written into ``scratch``."""
+    if not command.is_static:
+        return find_checkpoint(command.student) if command.student else teachers[0].checkpoint
     first = teachers[0].bundle.manifest
-    checkpoint = find_checkpoint(command.student) if command.student else teachers[0].checkpoint
+    if first.task is not Task.TEXT_CLASSIFICATION:
+        raise UsageError(f"a static student for {first.task.value}", expected="text-classification")
+    if command.training.learning_rate < _STATIC_RATE:
+        progress.say(
+            f"  ! training.learning_rate is {command.training.learning_rate:g}: a static student has no layers that a "
+            "large one would spoil, and learns little below 0.001"
+        )
+    from penjing.models.static import write_static_checkpoint  # only now: it loads torch
+
+    write_static_checkpoint(
+        teachers[0].checkpoint,
+        scratch,
+        labels=first.labels,
+        width=command.static_width,
+        seed=command.seed,
+        progress=progress,
+    )
+    return inspect_checkpoint(scratch, source="static")
+
+
+def _teach(
+    command: DistillCommand, teachers: list[Teacher], checkpoint: Checkpoint, *, home: Store, progress: Progress
+) -> Distilled:
+    first = teachers[0].bundle.manifest
     origin = _origin(command, teachers[0], checkpoint)
     text = TextSettings(checkpoint.tokenizer, origin.text.max_tokens, origin.text.overlap)
     _refuse_other_tokens(command, teachers, text)
@@ -206,7 +234,8 @@ def _draft(
     data: PreparedData,
     notes: list[str],
 ) -> ManifestDraft:
-    starts = [Parent(kind="checkpoint", name=checkpoint.source, digest=checkpoint.digest)] if command.student else []
+    is_given = command.student is not None and not command.is_static
+    starts = [Parent(kind="checkpoint", name=checkpoint.source, digest=checkpoint.digest)] if is_given else []
     flow = flow_of(origin.task)
     return ManifestDraft(
         task=origin.task,

@@ -19,7 +19,9 @@ class DistillCommand(Frozen):
     Attributes:
         name: of the student in the store.
         teachers: versions (``name``, ``name/2``, ``name@alias``) or checkpoints; the mean of their outputs teaches.
-        student: a checkpoint to start from; None is the first teacher's own.
+        student: a checkpoint to start from, or ``static`` for the mean of token embeddings and a small head, made from
+            the first teacher, of text classification only; None is the first teacher's own.
+        static_width: numbers in an embedding of a static student.
         layers: how many of that model's layers the student keeps, evenly spread, or which, counted from 1; None is all.
         data: what to learn from and to be judged on; None is what the first teacher was made from.
         unlabelled: more texts to learn from, labels neither needed nor read; of text classification only. Texts of
@@ -35,6 +37,7 @@ class DistillCommand(Frozen):
     name: str = Field(pattern=NAME_PATTERN)
     teachers: tuple[str, ...] = Field(min_length=1)
     student: str | None = None
+    static_width: int = Field(256, ge=4, le=8192)
     layers: Annotated[int, Field(ge=1)] | tuple[Annotated[int, Field(ge=1)], ...] | None = None
     data: DataRecipe | None = None
     unlabelled: str | None = None
@@ -51,7 +54,14 @@ class DistillCommand(Frozen):
     def _weights_are_trained(self) -> Self:
         if self.training.delta is not None:
             raise ValueError("a student is trained whole; training.delta is of penjing finetune")
+        if self.is_static and (self.layers is not None or self.distill.looks_inside):
+            raise ValueError("a static student has no layers: leave out layers, and terms that look inside")
         return self
+
+    @property
+    def is_static(self) -> bool:
+        """Whether the student is the mean of token embeddings."""
+        return self.student == "static"
 
 
 class WeightsRecipe(Frozen):

@@ -30,12 +30,19 @@ class Stage:
         temperature: its outputs are divided by it, so that the outputs of all stages mean the same.
         sureness_temperature: the temperature of :func:`sureness`.
         threshold: the sureness from which on it answers; None answers whatever comes.
+        bias: what is added to each output before all else; none is nothing.
     """
 
     engine: Engine
     temperature: float = 1.0
     sureness_temperature: float = 1.0
     threshold: float | None = None
+    bias: tuple[float, ...] = ()
+
+    def run(self, batch: PackedBatch) -> Floats:
+        """Its engine's outputs, the bias added, in the batch's own order."""
+        outputs: Floats = self.engine.run(batch)
+        return outputs + np.array(self.bias, np.float32) if self.bias else outputs
 
     def decides(self, outputs: Floats) -> npt.NDArray[np.bool_]:
         """Which rows of outputs it answers with."""
@@ -77,7 +84,7 @@ class CascadeEngine:
         left, packed = np.arange(len(batch.lengths)), batch
         answers, given_by = np.zeros((0, 0), np.float32), np.zeros(len(left), np.int64)
         for number, stage in enumerate(self.stages):
-            outputs = stage.engine.run(packed)
+            outputs = stage.run(packed)
             if number == 0:
                 answers = np.zeros_like(outputs)
             else:

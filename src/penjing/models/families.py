@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from penjing.core.errors import CheckpointError
 from penjing.models.attention import PositionBias
 
+STATIC = "eurobert"  # without layers it is no family of encoders, and known to text classification alone
+
 
 @dataclass(frozen=True, slots=True)
 class LayerParts:
@@ -64,7 +66,7 @@ def encoder_parts(model: Any) -> EncoderParts:
     Raises:
         CheckpointError: a family that is not known here.
     """
-    build = FAMILIES.get(model.config.model_type)
+    build = _static if model.config.model_type == STATIC else FAMILIES.get(model.config.model_type)
     if build is None:
         raise unknown_family(model.config.model_type)
     return build(model.base_model)
@@ -77,6 +79,23 @@ def unknown_family(model_type: str, known: Iterable[str] | None = None) -> Check
         expected=f"one of {', '.join(sorted(FAMILIES if known is None else known))}",
         do="Choose a checkpoint of a supported family.",
     )
+
+
+def _static(encoder: Any) -> EncoderParts:
+    """A EuroBERT without layers: the embedding of each token, normed. See :mod:`penjing.models.static`."""
+    if len(encoder.layers):
+        raise CheckpointError(
+            f"a EuroBERT of {len(encoder.layers)} layers",
+            expected="one without layers, a static student",
+            do="Choose a checkpoint of a supported family.",
+        )
+
+    def embed(ids: Tensor, positions: Tensor, types: Tensor) -> Tensor:
+        del positions, types
+        normed: Tensor = encoder.norm(encoder.embed_tokens(ids))
+        return normed
+
+    return EncoderParts(embed, (), 1, 0.0, None, (encoder.embed_tokens, encoder.norm))
 
 
 def _roberta(encoder: Any) -> EncoderParts:

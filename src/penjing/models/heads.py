@@ -16,6 +16,7 @@ from torch import Tensor
 
 from penjing.core.errors import CheckpointError
 from penjing.core.nouns import Embedding, Task
+from penjing.models.families import STATIC
 from penjing.models.tasks import TASK_CLASSES, reads_of, task_of
 from penjing.tokens import Reads
 
@@ -26,11 +27,13 @@ class Head:
 
     Attributes:
         reads: the first token of each sequence, every token, their mean, or the tokens that a sequence names.
+        averages: the row that is read by a sequence's first token is of the mean of all its tokens.
         outputs: hidden states (read, hidden) of what it reads → (read, outputs).
     """
 
     reads: Reads
     outputs: Callable[[Tensor], Tensor]
+    averages: bool = False
 
 
 def head_of(model: Any, embedding: Embedding | None = None) -> Head:
@@ -44,6 +47,8 @@ def head_of(model: Any, embedding: Embedding | None = None) -> Head:
         CheckpointError: a class without a head that is known here.
     """
     task = task_of({"architectures": [type(model).__name__]})
+    if task is Task.TEXT_CLASSIFICATION and model.config.model_type == STATIC:
+        return _static_head(model)
     if task is Task.TEXT_CLASSIFICATION:
         return Head("first", _SEQUENCE_HEADS.get(model.config.model_type, _first_token_head)(model))
     if task is Task.TOKEN_CLASSIFICATION:
@@ -57,6 +62,12 @@ def head_of(model: Any, embedding: Embedding | None = None) -> Head:
         return Head(reads_of(task, embedding), torch.nn.Identity())
     endings = ", ".join(f"…{ending}" for ending, _ in TASK_CLASSES.values() if isinstance(ending, str))
     raise CheckpointError(f"a model of class {type(model).__name__}", expected=f"one of {endings}")
+
+
+def _static_head(model: Any) -> Head:
+    if model.config.classifier_pooling != "mean":
+        raise CheckpointError(f"classifier_pooling {model.config.classifier_pooling!r}", expected="'mean'")
+    return Head("first", lambda mean: model.classifier(model.activation(model.dense(mean))), averages=True)
 
 
 def rescale_outputs(model: Any, *, factor: float, shift: float) -> None:

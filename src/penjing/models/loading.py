@@ -12,7 +12,7 @@ from penjing.core.extras import require
 from penjing.core.nouns import Problem, Task
 from penjing.models.checkpoint import Checkpoint, copy_tokenizer
 from penjing.models.decoder import DECODERS, WITHOUT_SDPA
-from penjing.models.families import FAMILIES, unknown_family
+from penjing.models.families import FAMILIES, STATIC, unknown_family
 from penjing.models.quiet import quiet_transformers
 from penjing.models.tasks import TASK_CLASSES, WRITING_TASKS
 from penjing.models.translator import TRANSLATORS
@@ -68,6 +68,8 @@ def load_model(
 
 def _refuse_unknown(checkpoint: Checkpoint, task: Task) -> None:
     families = {Task.TEXT_GENERATION: DECODERS, Task.TRANSLATION: TRANSLATORS}.get(task, FAMILIES)
+    if task is Task.TEXT_CLASSIFICATION and checkpoint.model_type == STATIC:
+        return
     if checkpoint.model_type not in families:
         raise unknown_family(checkpoint.model_type, families)
 

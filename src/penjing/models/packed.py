@@ -112,7 +112,7 @@ class PackedEncoder(nn.Module):
         """
         start, hidden = after or (0, self._embed(batch))
         read, attention = self._read(batch), self._by_segment(batch)
-        spans = batch.lengths if self.head.reads == "mean" else None
+        spans = batch.lengths if self.head.reads == "mean" or self.head.averages else None
         if trace is None:
             return self.outputs(hidden, attention, read=read, spans=spans, start=start)
         for layer in self.parts.layers[start:]:
@@ -134,7 +134,7 @@ class PackedEncoder(nn.Module):
             start: layers that are behind.
         """
         layers = self.parts.layers[start:]
-        narrow = self.head.reads == "first" and read is not None
+        narrow = self.head.reads == "first" and read is not None and spans is None
         for layer in layers[:-1] if narrow else layers:
             hidden = self._layer(layer, hidden, attention)
         if narrow and layers:
@@ -219,6 +219,13 @@ def means(hidden: Tensor, cells: Tensor, spans: Tensor) -> Tensor:
         return (inside.to(hidden.dtype) @ hidden) / spans[:, None].to(hidden.dtype)
 
 
+def spans_of(segment_ids: Tensor, cells: Tensor) -> Tensor:
+    """How many cells are of the same sequence as each of ``cells``: int64 (read,), from segment ids (rows, width)."""
+    rows = torch.arange(segment_ids.shape[0])[:, None]
+    sequence = (rows * (segment_ids.shape[1] + 1) + segment_ids).reshape(-1)
+    return (sequence[cells][:, None] == sequence[None]).sum(dim=1)
+
+
 class RowForward(nn.Module):
     """The form that is exported: plain inputs, rows kept, attention masked by segment."""
 
@@ -234,6 +241,8 @@ class RowForward(nn.Module):
         The first four are int64 (rows, width). The others are (read,): cells, and spans for a head that takes means.
         """
         read, spans = cells[0], cells[1] if len(cells) > 1 else None
+        if self.encoder.head.averages:
+            spans = spans_of(segment_ids, read)
         attention = RowAttention(segment_ids, position_ids, bias=self.encoder.parts.bias)
         ids, positions, types = (part.reshape(-1) for part in (input_ids, position_ids, token_type_ids))
         hidden = self.encoder.parts.embed(ids, positions, types)

@@ -34,7 +34,7 @@ def open_files(directory: Path, draft: ManifestDraft, *, instances: int, threads
         for spec in draft.stages:
             engine = _open(directory, spec.engine, instances=instances, threads=threads)
             undo.callback(engine.close)
-            stages.append(Stage(engine, spec.temperature, spec.sureness_temperature, spec.threshold))
+            stages.append(Stage(engine, spec.temperature, spec.sureness_temperature, spec.threshold, spec.bias))
         undo.pop_all()
     return CascadeEngine(stages)
 

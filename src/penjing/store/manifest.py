@@ -59,6 +59,7 @@ class StageSpec(Frozen):
         sureness_temperature: at this temperature the probability of its likeliest label, its sureness, fits how often
             the last stage says the same.
         threshold: the sureness from which on it answers; None of the last stage, which answers all that is left.
+        bias: what is added to each output before all else, in the order of the labels; empty is nothing.
         share: of held-out texts that it answers.
     """
 
@@ -67,6 +68,7 @@ class StageSpec(Frozen):
     temperature: float = Field(gt=0)
     sureness_temperature: float = Field(1.0, gt=0)
     threshold: float | None = Field(None, ge=0, le=1)
+    bias: tuple[float, ...] = ()
     share: Measurement
 
 
@@ -217,6 +219,8 @@ def _stage_faults(draft: ManifestDraft) -> list[str]:
     for number, stage in enumerate(draft.stages, start=1):
         if stage.engine.name in ("cascade", "ctranslate2"):
             faults.append(f"stage {number} is a {stage.engine.name}")
+        if len(stage.bias) not in (0, len(draft.labels)):
+            faults.append(f"stage {number} has {len(stage.bias)} numbers of bias for {len(draft.labels)} labels")
         if (stage.threshold is None) != (number == len(draft.stages)):
             faults.append(f"stage {number} has threshold {stage.threshold}, and all but the last have one")
     return faults

@@ -31,7 +31,9 @@ def add_to(app: typer.Typer) -> None:
 def _distill(
     teachers: Annotated[list[str] | None, typer.Argument(help="Versions (NAME, NAME/2) or checkpoints.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the student in the store.")] = None,
-    student: Annotated[str | None, typer.Option(help="Checkpoint to start from; the teacher's own by default.")] = None,
+    student: Annotated[
+        str | None, typer.Option(help="Checkpoint to start from, or static; the teacher's own by default.")
+    ] = None,
     layers: Annotated[int | None, typer.Option(help="Layers that the student keeps, evenly spread.")] = None,
     data: Annotated[str | None, typer.Option(help="Labelled data; by default what the first teacher had.")] = None,
     unlabelled: Annotated[
