@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,30 +58,35 @@ def write_static_checkpoint(
     if width > vectors.shape[1]:
         raise UsageError(f"a static student of width {width}", expected=f"at most {vectors.shape[1]}, the teacher's")
     reduced = principal(vectors, width)
-    labelled = {"id2label": dict(enumerate(labels)), "label2id": {label: at for at, label in enumerate(labels)}}
     torch.manual_seed(seed)
     with quiet_transformers():
-        config = transformers.AutoConfig.for_model(
-            STATIC,
-            vocab_size=len(reduced),
-            hidden_size=width,
-            intermediate_size=width,
-            num_hidden_layers=0,
-            num_attention_heads=1,
-            max_position_embeddings=teacher.max_tokens,
-            rms_norm_eps=_NORM_EPS,
-            initializer_range=width**-0.5,
-            classifier_pooling="mean",
-            pad_token_id=teacher.pad_id,
-            bos_token_id=None,
-            eos_token_id=None,
-            mask_token_id=0,
-            **labelled,
+        model = transformers.AutoModelForSequenceClassification.from_config(
+            _config(teacher, labels, tokens=len(reduced), width=width)
         )
-        model = transformers.AutoModelForSequenceClassification.from_config(config)
     with torch.no_grad():
         model.model.embed_tokens.weight.copy_(reduced)
     save_checkpoint(model, teacher.path, target)
+
+
+def _config(teacher: Checkpoint, labels: Sequence[str], *, tokens: int, width: int) -> Any:
+    return transformers.AutoConfig.for_model(
+        STATIC,
+        vocab_size=tokens,
+        hidden_size=width,
+        intermediate_size=width,
+        num_hidden_layers=0,
+        num_attention_heads=1,
+        max_position_embeddings=teacher.max_tokens,
+        rms_norm_eps=_NORM_EPS,
+        initializer_range=width**-0.5,
+        classifier_pooling="mean",
+        pad_token_id=teacher.pad_id,
+        bos_token_id=None,
+        eos_token_id=None,
+        mask_token_id=0,
+        id2label=dict(enumerate(labels)),
+        label2id={label: at for at, label in enumerate(labels)},
+    )
 
 
 def principal(vectors: Tensor, width: int) -> Tensor:
