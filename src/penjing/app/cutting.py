@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from penjing.app.engine_files import exporting
 from penjing.app.prepared import Part
 from penjing.app.smaller_recipes import PruneCommand, WeightsRecipe
+from penjing.app.targets import reach
 from penjing.app.tasks import flow_of
 from penjing.core.errors import DataError, UsageError
 from penjing.core.nouns import Problem, Task
+from penjing.core.progress import Progress
 from penjing.models.checkpoint import Checkpoint
 from penjing.models.loading import load_model, save_checkpoint
 from penjing.models.packed import PackedEncoder
@@ -35,6 +38,7 @@ def cut(
     calibration: Part,
     tokens: npt.NDArray[np.int64] | None,
     target: Path,
+    progress: Progress,
 ) -> list[str]:
     """Write a smaller checkpoint; its tokenizer is still the old one.
 
@@ -46,16 +50,45 @@ def cut(
         calibration: the training split.
         tokens: those that stay; None is all.
         target: where it goes.
+        progress: where to show it.
 
     Returns:
         what was dropped, a sentence each.
 
     Raises:
         UsageError: more is to be kept than there is.
+        GateRefusal: a target that cannot be kept.
     """
     model = load_model(checkpoint)
     some = _some_of(calibration, command)
     objective = flow_of(task, problem).objective(calibration, TrainingRecipe())
+    told = _reached(command, checkpoint, model, some=some, objective=objective, progress=progress)
+    told += _dropped(command, model, some, objective)
+    if tokens is not None:
+        told.append(f"{len(tokens):,} of {model.config.vocab_size:,} tokens are kept")
+        keep_tokens(model, tokens)
+    save_checkpoint(model, checkpoint.path, target)
+    return told
+
+
+def _reached(
+    command: PruneCommand,
+    checkpoint: Checkpoint,
+    model: Any,
+    *,
+    some: TrainingSet,
+    objective: Objective,
+    progress: Progress,
+) -> list[str]:
+    """Let heads and neurons go for a target, where there is one."""
+    if command.target is None:
+        return []
+    with exporting(command, checkpoint, model, texts=some.sequences) as exporter:
+        return reach(command.target, model, some=some, objective=objective, exporter=exporter, progress=progress)
+
+
+def _dropped(command: PruneCommand, model: Any, some: TrainingSet, objective: Objective) -> list[str]:
+    """Let go what is asked for by number."""
     told = []
     if command.layers is not None:
         told.append(
@@ -67,20 +100,16 @@ def cut(
         told.append(_drop_neurons(model, command.neurons, neuron_importance(PackedEncoder(model), some, objective)))
     if command.weights is not None:
         told.append(_drop_weights(PackedEncoder(model), command.weights, some, objective))
-    if tokens is not None:
-        told.append(f"{len(tokens):,} of {model.config.vocab_size:,} tokens are kept")
-        keep_tokens(model, tokens)
-    save_checkpoint(model, checkpoint.path, target)
     return told
 
 
 def _some_of(calibration: Part, command: PruneCommand) -> TrainingSet:
     rows = np.random.default_rng(command.seed).permutation(len(calibration.sequences))[: command.calibration_rows]
-    if len(rows) < _FEWEST:
+    if command.asks_texts and len(rows) < _FEWEST:
         raise DataError(
             f"{len(rows)} training texts to take importance on",
             expected=f"at least {_FEWEST}",
-            do="Point data.train of the version's recipe to more, or choose by size: weights.by=magnitude.",
+            do="Train on more, or choose what asks no texts: vocabulary, layers by number, weights.by=magnitude.",
         )
     weights = None if calibration.weights is None else calibration.weights[rows]
     targets: Any = calibration.targets

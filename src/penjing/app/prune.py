@@ -76,6 +76,7 @@ def prune(command: PruneCommand, *, store: Path, progress: Progress = SILENT) ->
             calibration=data.train,
             tokens=kept.tokens if kept else None,
             target=target,
+            progress=progress,
         )
         judged = data
         if kept:

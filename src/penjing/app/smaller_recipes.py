@@ -78,6 +78,30 @@ class WeightsRecipe(Frozen):
     scope: Scope = "global"
 
 
+class TargetRecipe(Frozen):
+    """What heads and neurons are to be chosen for; one of the first two.
+
+    Attributes:
+        speedup: how many times as fast the engine must run texts of the data as it runs the whole model, both on one
+            thread, in turns. What a server gains is less: it also reads and writes.
+        max_mb: what serving may load, engine file and tokenizer, in megabytes.
+        precision: of the engine file that is to keep it. ``int8`` is made for measuring alone; the version is fp32,
+            and ``penjing quantize`` makes its int8 form.
+        block: neurons that go or stay together.
+    """
+
+    speedup: float | None = Field(None, gt=1, le=1000)
+    max_mb: float | None = Field(None, gt=0)
+    precision: Literal["fp32", "int8"] = "fp32"
+    block: int = Field(32, ge=1)
+
+    @model_validator(mode="after")
+    def _one_is_set(self) -> Self:
+        if (self.speedup is None) == (self.max_mb is None):
+            raise ValueError("a target is either speedup or max_mb")
+        return self
+
+
 class PruneCommand(Frozen):
     """From a version to one with fewer tokens, layers, attention heads, feed-forward neurons or weights.
 
@@ -91,6 +115,7 @@ class PruneCommand(Frozen):
         heads: attention heads of the whole model that stay, by first-order Taylor importance; the others are zeros
             in the checkpoint, and are left out of what is served. None is all.
         neurons: feed-forward neurons of every layer that stay, by first-order Taylor importance; None is all.
+        target: choose heads and neurons, unequally many a layer, so that it is kept; None goes by the keys above.
         weights: single weights that become zero; None is none.
         checkpoint: what the version holds: ``whole`` weights, or ``sparse`` ones where that is smaller; ``auto`` is
             sparse where single weights were pruned.
@@ -108,6 +133,7 @@ class PruneCommand(Frozen):
     layers: Annotated[int, Field(ge=1)] | tuple[Annotated[int, Field(ge=1)], ...] | None = None
     heads: int | None = Field(None, ge=1)
     neurons: int | None = Field(None, ge=1)
+    target: TargetRecipe | None = None
     weights: WeightsRecipe | None = None
     checkpoint: Literal["auto", "whole", "sparse"] = "auto"
     calibration_rows: int = Field(512, ge=16, le=100_000)
@@ -121,10 +147,20 @@ class PruneCommand(Frozen):
         """Whether sparse weights are wanted."""
         return self.checkpoint == "sparse" or (self.checkpoint == "auto" and self.weights is not None)
 
+    @property
+    def asks_texts(self) -> bool:
+        """Whether training texts decide what goes."""
+        by_loss = self.weights is not None and self.weights.by == "taylor"
+        return bool(isinstance(self.layers, int) or self.heads or self.neurons or self.target or by_loss)
+
     @model_validator(mode="after")
     def _something_is_cut(self) -> Self:
-        if not (self.vocabulary or self.layers or self.heads or self.neurons or self.weights):
-            raise ValueError("nothing to prune: set vocabulary: true, layers, heads, neurons or weights")
+        if not (self.vocabulary or self.layers or self.heads or self.neurons or self.target or self.weights):
+            raise ValueError("nothing to prune: set vocabulary: true, layers, heads, neurons, target or weights")
+        if self.target and (self.layers or self.heads or self.neurons or self.weights):
+            raise ValueError("a target chooses by itself what goes: leave layers, heads, neurons and weights out")
+        if self.target and self.target.max_mb and self.vocabulary:
+            raise ValueError("max_mb counts all tokens: prune the vocabulary first, then that version to its size")
         return self
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,14 @@ def keep_layers(model: Any, kept: Sequence[int]) -> None:
     owner, _, name = path.rpartition(".")
     setattr(model.base_model.get_submodule(owner), name, nn.ModuleList([layers[at] for at in kept]))
     setattr(model.config, number, len(kept))
+
+
+def fresh_like(model: Any, layers: int) -> Any:
+    """A model of the same class and widths with so many layers, of random weights."""
+    config = deepcopy(model.config)
+    setattr(config, _LISTS.get(config.model_type, _USUAL)[1], layers)
+    made = type(model)(config)
+    return made.eval()
 
 
 def spread_layers(count: int, *, of: int) -> tuple[int, ...]:

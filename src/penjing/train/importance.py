@@ -2,6 +2,7 @@
 
 neurons    first-order Taylor: Σ over tokens of |a · ∂L/∂a|, a the neuron's output      Molchanov et al., 1611.06440
 heads      first-order Taylor: Σ over texts of |Σ a · ∂L/∂a|, a the head's context   Michel et al., 1905.10650, eq. 4
+parts      Fisher: Σ over texts of (Σ a · ∂L/∂a)², heads and neurons on one scale     Kwon et al., 2204.09656, eq. 7
 weights    first-order Taylor: Σ over passes of |w · ∂L/∂w|                      Molchanov et al., 1906.10771, eq. 8
 layers     how much the mean loss rises without the layer: measured, since that costs one pass a layer
 
@@ -57,6 +58,28 @@ def head_importance(encoder: PackedEncoder, data: TrainingSet, objective: Object
                 totals[layer] += _by_text(of_cells, lengths).abs().sum(dim=0).numpy()
     shares: npt.NDArray[np.float64] = totals / np.maximum(np.linalg.norm(totals, axis=1, keepdims=True), _NOTHING)
     return shares
+
+
+def part_importance(
+    encoder: PackedEncoder, data: TrainingSet, objective: Objective
+) -> tuple[npt.NDArray[np.float64], list[npt.NDArray[np.float64]]]:
+    """Of heads (layers, heads), and of each layer's neurons (neurons,), so that one compares with the other."""
+    encoder.eval()
+    heads, layers = encoder.parts.heads, encoder.parts.layers
+    of_heads = np.zeros((len(layers), heads))
+    of_neurons = [np.zeros(layer.down.in_features) for layer in layers]  # type: ignore[arg-type]
+    modules = [part.attention_out for part in layers] + [part.down for part in layers]
+    with _inputs_of(modules) as seen:
+        for rows in data.all_passes(batch_size=1, pass_tokens=_PASS_TOKENS):
+            loss, lengths = _loss(encoder, data, objective, rows), data.lengths_of(rows)
+            given = torch.autograd.grad(loss, [seen[at] for at in range(len(modules))])
+            for at, gradient in enumerate(given):
+                slope, layer = gradient * seen[at].detach(), at % len(layers)
+                if at < len(layers):
+                    slope = slope.view(len(slope), heads, -1).sum(dim=2)
+                total = of_heads[layer] if at < len(layers) else of_neurons[layer]
+                total += _by_text(slope, lengths).double().square().sum(dim=0).numpy()
+    return of_heads, of_neurons
 
 
 def _by_text(of_cells: Tensor, lengths: npt.NDArray[np.int64]) -> Tensor:

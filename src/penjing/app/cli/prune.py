@@ -17,6 +17,7 @@ penjing prune newsgroups/1 --vocabulary --layers 4
 
 --vocabulary keeps the tokens that the training texts (and --texts) need: such texts are answered as before.
 --layers, --heads and --neurons keep what the loss hangs on most. Train the result again with penjing distill --student.
+--speedup and --max-mb choose heads and neurons themselves, by importance and by what they cost on this machine.
 --sparsity sets single weights to zero: smaller files, not a faster engine.
 Exit status 1 and no new version if more would be lost than --max-drop allows.
 """
@@ -37,6 +38,12 @@ def _prune(
     layers: Annotated[int | None, typer.Option(help="Layers that stay.")] = None,
     heads: Annotated[int | None, typer.Option(help="Attention heads of the whole model that stay.")] = None,
     neurons: Annotated[int | None, typer.Option(help="Feed-forward neurons of each layer that stay.")] = None,
+    speedup: Annotated[
+        float | None, typer.Option(help="Choose heads and neurons so that the engine is so fast.")
+    ] = None,
+    max_mb: Annotated[
+        float | None, typer.Option(help="Choose heads and neurons so that serving loads no more.")
+    ] = None,
     sparsity: Annotated[float | None, typer.Option(help="Share of the layers' weights that become zero: 0.7.")] = None,
     max_drop: Annotated[float | None, typer.Option(help="Accuracy (F1, …) that may be lost, as a share: 0.02.")] = None,
     recipe: RECIPE = None,
@@ -51,7 +58,8 @@ def _prune(
 
     flags = {
         "model": model, "name": name, "vocabulary": vocabulary or None, "texts": texts or None, "layers": layers,
-        "heads": heads, "neurons": neurons, "weights.share": sparsity, "max_drop": max_drop,
+        "heads": heads, "neurons": neurons, "weights.share": sparsity, "target.speedup": speedup,
+        "target.max_mb": max_mb, "max_drop": max_drop,
     }  # fmt: skip
     command = resolve_recipe(PruneCommand, recipe, sets or (), flags=flags)
     done = prune(command, store=store, progress=TerminalProgress()).ended
