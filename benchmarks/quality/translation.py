@@ -126,7 +126,6 @@ def taught_by_trainer(start: Checkpoint, train: Part, recipe: TrainingRecipe, *,
             use_cpu=True, save_strategy="steps", save_steps=250, save_total_limit=1, logging_strategy="no",
             report_to="none", disable_tqdm=True, dataloader_pin_memory=False,
             bf16=resolve_precision(recipe.precision) == "bf16", label_smoothing_factor=recipe.label_smoothing,
-            train_sampling_strategy="group_by_length",
         )  # fmt: skip
         collator = transformers.DataCollatorForSeq2Seq(tokenizer, model=model)
         trainer = transformers.Seq2SeqTrainer(model=model, args=settings, train_dataset=rows, data_collator=collator)
