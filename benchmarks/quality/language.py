@@ -114,7 +114,7 @@ def causal(title: str, text: Path, recipe: TrainingRecipe, *, seed: int, work: P
         data=CorpusRecipe(train=str(train), test=str(test), documents="file"),
         text=TextRecipe(max_tokens=LONGEST, stride=0), training=recipe, seed=seed,
     )  # fmt: skip
-    folder = work / f"causal-{text.stem}-{seed}"
+    folder = work / f"causal-{text.stem}-{seed}-{recipe.epochs:g}"
     if "small" not in Store(folder).models():
         penjing.pretrain(told, store=folder)
     corpus = prepare_corpus(told, store=folder, progress=SILENT)
