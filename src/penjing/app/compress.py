@@ -147,8 +147,7 @@ def _ladder(command: CompressCommand, parent: Bundle, workshop: Path, *, progres
     for layers in command.layers or _usual_layers(parent):
         told = DistillCommand(
             name=f"layers-{layers}",
-            teachers=(parent.reference,),
-            student=str(pruned.path / "checkpoint"),
+            teachers=(pruned.reference,),  # not the model: token by token, both sides must read the same tokens
             layers=layers,
             distill=command.distill,
             training=command.training,
