@@ -7,8 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
-from penjing.app.terminal import TerminalProgress, percent, plain, show
+from penjing.app import terminal
+from penjing.app.terminal import TerminalProgress, headline, percent, plain, quality_table, show
 from penjing.core.nouns import Measurement
+from penjing.evaluate import TranslationResult, report
 
 
 def console(*, terminal):
@@ -63,3 +65,19 @@ def test_a_path_is_not_broken_in_two(capsys):
 def test_figures_with_and_without_intervals(figure, share, number):
     assert percent(figure) == share
     assert plain(figure) == number
+
+
+def test_translations_show_bleu_and_chrf(capsys):
+    figures = {"bleu": 0.148, "chrf": 0.41, "same": 0.05}
+    metrics = {
+        name: Measurement(value=value, low=value - 0.01, high=value + 0.01, n=9) for name, value in figures.items()
+    }
+    show(quality_table(TranslationResult(n=9, metrics=metrics, signature=""), title="de/1"))
+    shown = capsys.readouterr().out
+    for line in ("BLEU", "14.8% [13.8, 15.8]", "chrF", "41.0%", "same as the reference"):
+        assert line in shown
+    assert headline(metrics) == "14.8% bleu"
+
+
+def test_every_measure_that_the_report_names_has_a_name_at_the_terminal():
+    assert set(report._NAMES) - {"nll", "brier"} == set(terminal._SHARES) | set(terminal._NUMBERS)

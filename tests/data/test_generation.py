@@ -38,6 +38,13 @@ def test_prompts_with_completions_and_plain_texts(tmp_path):
     assert (example.prompt, example.text) == (None, "天")
 
 
+def test_a_prompt_without_a_completion_asks_for_that(tmp_path):
+    with pytest.raises(DataError, match=r"no column that looks like the completion.*Set completion:"):
+        load(tmp_path / "a.jsonl", [{"prompt": "add", "reply": "2"}])
+    (example,) = load(tmp_path / "b.jsonl", [{"prompt": "add", "text": "2"}]).train.examples
+    assert (example.prompt, example.text) == (None, "2")
+
+
 def test_rows_that_teach_nothing_are_refused_or_left_out_and_counted(tmp_path):
     rows = [{"messages": TURNS}, {"messages": TURNS[:1]}, {"messages": []}]
     with pytest.raises(DataError, match="1 row without a label"):

@@ -139,9 +139,9 @@ _SHARES = {
     "recall_at_1": "recall at 1", "micro_f1": "micro-F1", "subset_accuracy": "subset accuracy",
     "micro_precision": "micro-precision", "micro_recall": "micro-recall", "masked_accuracy": "accuracy at masks",
     "in_scope_accuracy": "accuracy in scope", "out_of_scope_recall": "recall out of scope",
-    "out_of_scope_precision": "precision out of scope",
+    "out_of_scope_precision": "precision out of scope", "bleu": "BLEU", "chrf": "chrF", "same": "same as the reference",
 }  # fmt: skip
-_HEADLINES = ("accuracy", "f1", "micro_f1", "r2", "spearman", "mrr", "masked_accuracy", "perplexity")
+_HEADLINES = ("accuracy", "f1", "micro_f1", "r2", "spearman", "mrr", "bleu", "masked_accuracy", "perplexity")
 _NUMBERS = {
     "r2": "R²", "pearson": "Pearson's r", "spearman": "Spearman's ρ", "mae": "mean absolute error",
     "rmse": "root mean squared error", "mrr": "mean reciprocal rank", "perplexity": "perplexity",

@@ -94,6 +94,8 @@ def _choose(names: list[str], source: str, recipe: DataRecipe, *, asks: bool = F
         if asks:
             return _Columns(None, first, None)
         return _Columns(None, first, choose_column(names, source, what="completion", named=completion, usual=()))
+    if prompt and not recipe.text and not any(name in folded for name in TEXT_NAMES):
+        choose_column(names, source, what="completion", named=None, usual=COMPLETION_NAMES)
     return _Columns(None, None, choose_column(names, source, what="text", named=recipe.text, usual=TEXT_NAMES))
 
 

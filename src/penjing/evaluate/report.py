@@ -44,6 +44,9 @@ _RATIOS = frozenset(
         "in_scope_accuracy",
         "out_of_scope_recall",
         "out_of_scope_precision",
+        "bleu",
+        "chrf",
+        "same",
     }
 )
 _NAMES = {
