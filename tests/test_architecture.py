@@ -206,8 +206,6 @@ LONGER_FUNCTIONS = {
     "src/penjing/app/pretrain.py:pretrain": "a command's steps in order",
     "src/penjing/app/cascade.py:cascade": "a command's steps in order",
     "src/penjing/app/cli/cascade.py:_cascade": "a parameter a line for each option",
-    "src/penjing/app/compress.py:_ladder": "the rungs in order",
-    "src/penjing/app/compress.py:_register": "a command's steps in order",
     "src/penjing/app/cli/compress.py:_compress": "a parameter a line for each option",
     "src/penjing/app/prune.py:prune": "a command's steps in order",
     "src/penjing/app/cli/prune.py:_prune": "a parameter a line for each option",

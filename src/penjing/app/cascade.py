@@ -1,8 +1,8 @@
 """``penjing cascade``: versions in, one version out that asks them in turn, the cheapest first.
 
-Promise: it agrees with its last stage as often as was asked, with the confidence that was asked, on texts like those
-held out (:mod:`penjing.app.thresholds`); the test split then says how often it did. Every stage's files lie in the new
-version, which needs none of the others.
+Promise: it agrees with its last stage (or another version, ``agree_with``) as often as was asked, with the confidence
+that was asked, on texts like those held out (:mod:`penjing.app.thresholds`); the test split then says how often it did.
+Every stage's files lie in the new version, which needs none of the others.
 
 Trade: stages read the same tokens, so that a text is tokenised once: versions of another tokenizer are refused.
 """
@@ -15,32 +15,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from penjing.app.cascade_recipe import CascadeCommand
 from penjing.app.comparing import answers_of, costs, pass_gate
 from penjing.app.evidence import conditions, report_content, system_rows
+from penjing.app.held_out import bias_of, held_out_part, outputs_on
 from penjing.app.judging import compare, judge_files, open_drafted
 from penjing.app.measure import Speed, measure, served, trial_server, trial_texts
-from penjing.app.origin import origin_of, origin_recipe, prepare_for, settings_of
-from penjing.app.prepared import Part, PreparedData
+from penjing.app.origin import origin_of, prepare_for
+from penjing.app.prepared import Part
 from penjing.app.publishing import publish, served_bytes
 from penjing.app.recipes import MeasureRecipe
 from penjing.app.tasks import Judgement, flow_of
 from penjing.app.thresholds import Thresholds, find_thresholds
-from penjing.core.errors import DataError, UsageError
+from penjing.core.errors import UsageError
 from penjing.core.machine import describe_machine
 from penjing.core.nouns import Measurement, Problem, Task
 from penjing.core.progress import SILENT, Progress
 from penjing.core.recipe import recipe_digest
-from penjing.data import load_split
-from penjing.data.examples import make_split
-from penjing.data.overlap import text_key
-from penjing.engines.bulk import bulk_outputs, packed_batches
+from penjing.engines.bulk import packed_batches
 from penjing.evaluate import Change, Comparison, SystemRow
 from penjing.evaluate.intervals import share
 from penjing.store import Bundle, EngineSpec, ManifestDraft, Parent, StageSpec, Store, parse_reference
-from penjing.tasks.text_classification import BIAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,7 @@ class Cascaded:
     Attributes:
         bundle: the new version.
         judgement: its scores on the test split.
-        change: against its last stage.
+        change: against the version it is to agree with.
         shares: of the test texts that each stage answered.
         systems: the speed table, the last stage first; empty where it was not measured.
     """
@@ -74,14 +70,16 @@ def cascade(command: CascadeCommand, *, store: Path, progress: Progress = SILENT
     stages = [home.bundle(*parse_reference(name)) for name in command.stages]
     _refuse_unlike(stages)
     last = stages[-1]
+    like = home.bundle(*parse_reference(command.agree_with)) if command.agree_with else last
+    _refuse_unlike([like, last])
     data = prepare_for(last, progress)
-    held_out = _held_out(command, last, data)
-    found = _thresholds(command, stages, held_out, progress)
+    held_out = held_out_part(command.held_out, last, data)
+    found = _thresholds(command, stages, held_out, like=like, progress=progress)
     with home.stage(command.name) as staging:
-        draft = _draft(command, stages, found, held_out=held_out, target=staging.path)
+        draft = _draft(command, stages, found, like=like, held_out=held_out, target=staging.path)
         judgement = judge_files(staging.path, draft, data.test, name="Judging the cascade", progress=progress)
-        change = compare(draft, answers_of(last, data.test, progress), judgement.predictions, data.test)
-        verdict = pass_gate(command.max_drop, change, home=home, parent=last, form="cascade")
+        change = compare(draft, answers_of(like, data.test, progress), judgement.predictions, data.test)
+        verdict = pass_gate(command.max_drop, change, home=home, parent=like, form="cascade")
         shares = _shares(staging.path, draft, data.test)
         named = {f"stage_{number}_share": one for number, one in enumerate(shares, start=1)}
         draft = draft.model_copy(update={"metrics": judgement.result.metrics | costs(change) | named})
@@ -101,7 +99,7 @@ def cascade(command: CascadeCommand, *, store: Path, progress: Progress = SILENT
             data=data,
             systems=systems,
             conditions=conditions(command.measure) if command.measure else "",
-            comparison=Comparison(baseline=last.reference, candidate="cascade", result=change),
+            comparison=Comparison(baseline=like.reference, candidate="cascade", result=change),
             verdict=verdict,
         )
         bundle = publish(staging, draft, content=content, judgement=judgement, test=data.test)
@@ -141,51 +139,29 @@ def _some(labels: Sequence[str]) -> str:
     return ", ".join(labels[:4]) + (" …" if len(labels) > 4 else "")
 
 
-def _held_out(command: CascadeCommand, last: Bundle, data: PreparedData) -> Part:
-    """Labelled texts that neither trained a stage nor judge the cascade."""
-    if command.held_out is None:
-        if data.validation is None:
-            raise UsageError(
-                f"{last.reference} was made without a validation split",
-                expected="labelled texts that no stage was trained on",
-                do="Give some (held_out), or fine-tune with data.validation or data.validation_fraction.",
-            )
-        return data.validation
-    flow, labels = flow_of(last.manifest.task), last.manifest.labels
-    split = load_split(command.held_out, labels, task=flow.task, recipe=origin_recipe(last).data)
-    seen = {text_key(one.texts) for part in (data.train, data.test) for one in part.split.examples}
-    kept = [one for one in split.examples if text_key(one.texts) not in seen]
-    if not kept:
-        raise DataError(
-            f"{command.held_out} holds no text that is not in the training or test split", expected="texts of its own"
-        )
-    return flow.part(make_split(split.name, split.source, kept), settings_of(last), labels)
-
-
-def _thresholds(command: CascadeCommand, stages: Sequence[Bundle], part: Part, progress: Progress) -> Thresholds:
-    outputs = []
-    for one in stages:
-        engine = open_drafted(one.path, one.manifest)
-        given = np.zeros((len(part.sequences), len(one.manifest.labels)), np.float32)
-        try:
-            with progress.stage(f"Asking {one.reference}", total=part.tokens) as stage:
-                for rows, some in bulk_outputs(engine, part.sequences):
-                    given[rows] = some + _bias(one)
-                    stage.advance(sum(len(part.sequences[row]) for row in rows))
-        finally:
-            engine.close()
-        outputs.append(given)
+def _thresholds(
+    command: CascadeCommand, stages: Sequence[Bundle], part: Part, *, like: Bundle, progress: Progress
+) -> Thresholds:
+    outputs = [outputs_on(one, part, progress).outputs for one in stages]
+    answers = None if like is stages[-1] else outputs_on(like, part, progress).outputs.argmax(axis=1)
     return find_thresholds(
         outputs,
         np.asarray(part.targets),
         agreement=command.agreement,
         confidence=command.confidence,
         seed=command.seed,
+        answers=answers,
     )
 
 
 def _draft(
-    command: CascadeCommand, stages: Sequence[Bundle], found: Thresholds, *, held_out: Part, target: Path
+    command: CascadeCommand,
+    stages: Sequence[Bundle],
+    found: Thresholds,
+    *,
+    like: Bundle,
+    held_out: Part,
+    target: Path,
 ) -> ManifestDraft:
     """The manifest so far; the stages' files are copied to ``target``."""
     last, specs = stages[-1], _specs(stages, found, target)
@@ -203,7 +179,7 @@ def _draft(
         recipe_digest=recipe_digest(command),
         parents=tuple(Parent(kind="version", name=one.reference, digest=one.digest) for one in stages),
         data=last.manifest.data | {"held_out": held_out.record},
-        notes=(_promise(command, last, found),),
+        notes=(_promise(command, like, found),),
         machine=describe_machine(),
     )
 
@@ -216,7 +192,7 @@ def _specs(stages: Sequence[Bundle], found: Thresholds, target: Path) -> list[St
             source=one.reference,
             temperature=found.temperatures[number - 1],
             sureness_temperature=found.sureness_temperatures[number - 1],
-            bias=tuple(_bias(one).tolist()) if _bias(one).any() else (),
+            bias=tuple(bias_of(one).tolist()) if bias_of(one).any() else (),
             threshold=None if number == len(stages) else found.threshold,
             share=found.shares[number - 1],
         )
@@ -224,16 +200,10 @@ def _specs(stages: Sequence[Bundle], found: Thresholds, target: Path) -> list[St
     ]
 
 
-def _bias(stage: Bundle) -> npt.NDArray[np.float32]:
-    """What a version's decoding adds to its outputs, float32 (labels,)."""
-    manifest = stage.manifest
-    return np.array([manifest.decoding.get(BIAS + label, 0.0) for label in manifest.labels], np.float32)
-
-
-def _promise(command: CascadeCommand, last: Bundle, found: Thresholds) -> str:
+def _promise(command: CascadeCommand, like: Bundle, found: Thresholds) -> str:
     seen = found.agreement
     return (
-        f"Agrees with {last.reference} on at least {command.agreement:.2%} of texts like those held out, with "
+        f"Agrees with {like.reference} on at least {command.agreement:.2%} of texts like those held out, with "
         f"{command.confidence:.0%} confidence; of the {seen.n:,} that tested it, on {seen.value:.2%}."
     )
 

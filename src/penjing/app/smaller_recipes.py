@@ -164,6 +164,32 @@ class PruneCommand(Frozen):
         return self
 
 
+class StaticRung(Frozen):
+    """The static student of a ladder: the mean of token embeddings, of text classification only.
+
+    Attributes:
+        width: numbers in an embedding, at most the model's own.
+        training: how it is trained; it learns little below a rate of 0.001.
+    """
+
+    width: int = Field(256, ge=4, le=8192)
+    training: TrainingRecipe = TrainingRecipe(epochs=20, batch_size=32, learning_rate=5e-3)
+
+
+class CascadeRung(Frozen):
+    """The cascade of a ladder, of text classification only; made where there are held-out texts.
+
+    Attributes:
+        agreement: with the model, share of texts; None is 1 − ``max_drop`` / 2, within 0.9 and 0.995.
+        confidence: with which that is to hold for texts like those held out.
+        held_out: labelled texts to find the thresholds by; None is the validation split, where there is one.
+    """
+
+    agreement: float | None = Field(None, gt=0.5, lt=1)
+    confidence: float = Field(0.95, ge=0.5, lt=1)
+    held_out: str | None = None
+
+
 class CompressCommand(Frozen):
     """From a version to the fastest smaller one that keeps a contract.
 
@@ -171,9 +197,13 @@ class CompressCommand(Frozen):
         model: reference of the version to start from: ``name``, ``name/2`` or ``name@alias``.
         name: of the new version in the store; None is the model's own.
         max_drop: the accuracy (F1, …), as a share, that may be lost on the whole test split.
-        min_speedup: how many times as many requests a second it must answer as the model, through the server.
+        min_speedup: how many times as many requests a second it must answer as the model, through the server;
+            below 1 where size is what counts.
         max_mb: what serving may load, in megabytes; None asks nothing.
         layers: numbers of layers to try, by distillation; None is a half, a third and a sixth of the model's.
+        static: a student without layers; null leaves it out.
+        cascade: the cheapest cascade of what was made; null leaves it out.
+        unlabelled: more texts for the students to learn from, labels neither needed nor read; of text classification.
         distill: what students learn.
         training: how students are trained.
         measure: of all that keep the other promises, in turns with the model.
@@ -183,10 +213,19 @@ class CompressCommand(Frozen):
     model: str
     name: str | None = Field(None, pattern=NAME_PATTERN)
     max_drop: float = Field(ge=0, le=1)
-    min_speedup: float = Field(ge=1)
+    min_speedup: float = Field(gt=0)
     max_mb: float | None = Field(None, gt=0)
     layers: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    static: StaticRung | None = StaticRung()
+    cascade: CascadeRung | None = CascadeRung()
+    unlabelled: str | None = None
     distill: DistillationRecipe = DistillationRecipe()
     training: TrainingRecipe = TrainingRecipe()
     measure: MeasureRecipe = MeasureRecipe()
     seed: int = Field(42, ge=0, le=2**31)
+
+    @property
+    def cascade_agreement(self) -> float:
+        """What the cascade is to keep."""
+        asked = self.cascade.agreement if self.cascade else None
+        return min(0.995, max(0.9, 1 - self.max_drop / 2)) if asked is None else asked

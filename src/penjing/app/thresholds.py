@@ -1,9 +1,9 @@
 """How sure a stage of a cascade must be, so that the cascade agrees with its last stage as often as was asked.
 
 Held-out texts are parted in two. On the first part each stage's sureness is calibrated: a temperature, so that it is
-the probability that the last stage says the same. All stages then share one threshold, and that is found on the second
-part: from the strictest on, each of a fixed row of thresholds is tested, exactly, by how many of the texts the cascade
-would answer otherwise than its last stage; the loosest before the first that fails is taken.
+the probability that the answer is the one to agree with, the last stage's or another version's. All stages then share
+one threshold, and that is found on the second part: from the strictest on, each of a fixed row of thresholds is tested,
+exactly, by how many of the texts the cascade would answer otherwise; the loosest before the first that fails is taken.
 
 Promise: with the stated confidence over the draw of held-out texts, the taken threshold keeps the agreement on texts
 drawn like them. No correction is needed for having looked at many: they are tested in a fixed order, to the first
@@ -43,7 +43,7 @@ class Thresholds:
 
     Attributes:
         temperatures: of each stage, by which its probabilities fit the labels.
-        sureness_temperatures: of each stage, by which its sureness fits its agreement with the last; 1 of the last.
+        sureness_temperatures: of each stage, by which its sureness fits its agreement; 1 of the last.
         threshold: that all but the last stage share.
         shares: of the testing texts that each stage answers.
         agreement: on the testing texts, with the bounds of Clopper and Pearson.
@@ -57,7 +57,13 @@ class Thresholds:
 
 
 def find_thresholds(
-    outputs: Sequence[Floats], targets: Ints, *, agreement: float, confidence: float, seed: int
+    outputs: Sequence[Floats],
+    targets: Ints,
+    *,
+    agreement: float,
+    confidence: float,
+    seed: int,
+    answers: Ints | None = None,
 ) -> Thresholds:
     """Calibrate and test.
 
@@ -67,27 +73,23 @@ def find_thresholds(
         agreement: to keep, 0..1.
         confidence: to keep it with, 0..1.
         seed: of which texts calibrate.
+        answers: to agree with, int64 (texts,); None is the last stage's.
 
     Raises:
         GateRefusal: too few texts to prove it, or no stage is ever sure enough.
     """
-    order = np.random.default_rng(seed).permutation(len(targets))
-    calibrating, testing = np.split(order, [max(_LEAST_CALIBRATING, int(_CALIBRATING * len(order)))])
+    calibrating, testing = parted(len(targets), seed=seed)
     _refuse_few(len(testing), len(targets), agreement=agreement, confidence=confidence)
-    same = outputs[-1].argmax(axis=1)
+    same = outputs[-1].argmax(axis=1) if answers is None else answers
     temperatures = tuple(fit_temperature(one[calibrating], targets[calibrating]) for one in outputs)
     sharp = (*(fit_temperature(one[calibrating], same[calibrating]) for one in outputs[:-1]), 1.0)
     sure = np.stack([sureness(one[testing], at) for one, at in zip(outputs[:-1], sharp, strict=False)])
-    differs = np.stack([(one[testing].argmax(axis=1) != same[testing]) for one in outputs[:-1]])
-    threshold = _loosest(sure, differs, agreement=agreement, confidence=confidence)
+    differs = np.stack([(one[testing].argmax(axis=1) != same[testing]) for one in outputs])
+    most = _most_differing(len(testing), agreement=agreement, confidence=confidence)
+    threshold = loosest(sure, differs, most=most)
     taken = stage_of(sure, threshold)
     counts = np.bincount(taken, minlength=len(outputs)).tolist()
-    if counts[-1] == len(testing):
-        raise GateRefusal(
-            f"of {len(testing):,} held-out texts the stages before the last may answer none",
-            expected=f"thresholds that keep an agreement of {agreement:.2%}",
-            do="Ask for less agreement, train the smaller stages longer, or hold out more texts (held_out).",
-        )
+    _refuse_idle(counts, agreement=agreement)
     same_answers = len(testing) - _differing(taken, differs)
     low, high = clopper_pearson(same_answers, len(testing))
     return Thresholds(
@@ -97,6 +99,13 @@ def find_thresholds(
         tuple(share(count, len(testing)) for count in counts),
         Measurement(value=same_answers / len(testing), low=low, high=high, n=len(testing)),
     )
+
+
+def parted(texts: int, *, seed: int) -> tuple[Ints, Ints]:
+    """Which held-out texts calibrate, and which test: their numbers."""
+    order = np.random.default_rng(seed).permutation(texts)
+    calibrating, testing = np.split(order, [max(_LEAST_CALIBRATING, int(_CALIBRATING * texts))])
+    return calibrating, testing
 
 
 def stage_of(sure: npt.NDArray[np.float64], threshold: float) -> Ints:
@@ -111,16 +120,18 @@ def stage_of(sure: npt.NDArray[np.float64], threshold: float) -> Ints:
 
 
 def _differing(taken: Ints, differs: npt.NDArray[np.bool_]) -> int:
-    never = np.zeros((1, differs.shape[1]), np.bool_)  # the last stage never differs from itself
-    return int(np.concatenate([differs, never])[taken, np.arange(len(taken))].sum())
+    return int(differs[taken, np.arange(len(taken))].sum())
 
 
-def _loosest(
-    sure: npt.NDArray[np.float64], differs: npt.NDArray[np.bool_], *, agreement: float, confidence: float
-) -> float:
-    """The last threshold of the row before the first that is not proved; out of reach if that is the very first."""
-    texts, found = sure.shape[1], math.inf
-    most = _most_differing(texts, agreement=agreement, confidence=confidence)
+def loosest(sure: npt.NDArray[np.float64], differs: npt.NDArray[np.bool_], *, most: float) -> float:
+    """The last threshold of the row before the first with too many differing answers; ∞ if that is the very first.
+
+    Args:
+        sure: sureness of each stage but the last, float64 (stages − 1, texts).
+        differs: whether each stage's answer is another than wanted, bool (stages, texts).
+        most: answers of the cascade that may differ.
+    """
+    found = math.inf
     for threshold in _ROW:
         if _differing(stage_of(sure, threshold), differs) > most:
             break
@@ -136,6 +147,15 @@ def _most_differing(texts: int, *, agreement: float, confidence: float) -> int:
         count += 1
         log_term += math.log((texts - count) / (count + 1)) + math.log(rate / (1 - rate))
     return count
+
+
+def _refuse_idle(counts: Sequence[int], *, agreement: float) -> None:
+    if not sum(counts[:-1]):
+        raise GateRefusal(
+            f"of {counts[-1]:,} held-out texts the stages before the last may answer none",
+            expected=f"thresholds that keep an agreement of {agreement:.2%}",
+            do="Ask for less agreement, train the smaller stages longer, or hold out more texts (held_out).",
+        )
 
 
 def _refuse_few(testing: int, texts: int, *, agreement: float, confidence: float) -> None:

@@ -113,6 +113,21 @@ class Comparison(Frozen):
     result: Change
 
 
+class Disagreement(Frozen):
+    """A test example that two versions answer differently.
+
+    Attributes:
+        text: of the example.
+        right: the answer that its label gives.
+        before, after: of the baseline and of the candidate.
+    """
+
+    text: str
+    right: str
+    before: str
+    after: str
+
+
 class DataReport(Frozen):
     """The data that made and judged the model.
 
@@ -139,9 +154,11 @@ class ReportContent(Frozen):
         conditions: how ``systems`` were measured: requests, rounds, concurrency.
         learning: the learning curve.
         comparison: what a change (int8, pruning) cost.
+        disagreements: some examples on which the two sides of ``comparison`` answer differently.
         verdict: what the gate said.
         data: the data report.
         recipe_yaml: the resolved recipe as text; recipe_digest: its digest.
+        steps_yaml: the recipes of the steps that a recipe came down to, one after another.
         parents: what the model was made from.
         files: the bundle's files and digests.
         notes: further sentences.
@@ -155,10 +172,12 @@ class ReportContent(Frozen):
     conditions: str = ""
     learning: LearningCurve | None = None
     comparison: Comparison | None = None
+    disagreements: tuple[Disagreement, ...] = ()
     verdict: Verdict | None = None
     data: DataReport | None = None
     recipe_yaml: str = ""
     recipe_digest: str = ""
+    steps_yaml: str = ""
     parents: tuple[Parent, ...] = ()
     files: dict[str, FileRecord] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -55,7 +55,10 @@ def accuracy_curve(curve: LearningCurve) -> str:
 
 
 def trade_off(systems: Sequence[SystemRow], measure: str = "Accuracy") -> str:
-    """Quality against throughput, a point a system, both with intervals; up and right is better."""
+    """Quality against throughput, a point a system, both with intervals; up and right is better.
+
+    Of three systems or more, a line joins those that no other beats in both.
+    """
     rows = [(row.name, row.requests_per_s, row.quality) for row in systems]
     known = [(name, speed, quality) for name, speed, quality in rows if speed and quality]
     drawing = Drawing(640, 340, title=f"{measure} against throughput", about="One point for each system")
@@ -67,6 +70,9 @@ def trade_off(systems: Sequence[SystemRow], measure: str = "Accuracy") -> str:
     named_y = f"{measure if measure[:2].isupper() or measure == 'F1' else measure.lower()} (%)"
     y = Axis(_padded(lowest, highest, start=280, end=44, most=1.0), named_y, lambda v: _short(100 * v))
     draw_axes(drawing, x, y)
+    front = sorted(_front([(speed.value, quality.value) for _, speed, quality in known]))
+    if len(known) > 2:
+        drawing.curve([(x.scale(speed), y.scale(quality)) for speed, quality in front], css="raw")
     named = []
     for name, speed, quality in known:
         at = (x.scale(speed.value), y.scale(quality.value))
@@ -76,6 +82,11 @@ def trade_off(systems: Sequence[SystemRow], measure: str = "Accuracy") -> str:
         named.append((at, name, "name"))
     _name_ends(drawing, named)
     return drawing.markup()
+
+
+def _front(points: Sequence[Point]) -> list[Point]:
+    """Those that no other beats in both."""
+    return [one for one in points if not any(a >= one[0] and b >= one[1] and (a, b) != one for a, b in points)]
 
 
 def drawable(systems: Sequence[SystemRow]) -> bool:

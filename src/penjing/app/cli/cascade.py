@@ -14,10 +14,11 @@ _HELP = """Put versions together into one that asks the cheapest first and the n
 penjing cascade newsgroups-small/1 newsgroups/2 newsgroups/1 --name newsgroups-fast --agreement 0.99
 ```
 
-The last version is what the others are to agree with. How sure a stage must be is found on held-out texts (the
-validation split, or --held-out), so that the cascade answers as its last version on at least that share of texts like
-them, with 95 % confidence. For text classification with one label a text; all stages have one tokenizer. Exit
-status 1 and no new version if the agreement cannot be proved, or more would be lost than --max-drop allows.
+The last version is what the others are to agree with, unless --agree-with names another. How sure a stage must be is
+found on held-out texts (the validation split, or --held-out), so that the cascade answers as that version on at least
+that share of texts like them, with 95 % confidence. For text classification with one label a text; all stages have
+one tokenizer. Exit status 1 and no new version if the agreement cannot be proved, or more would be lost than
+--max-drop allows.
 """
 
 
@@ -30,6 +31,7 @@ def _cascade(
     stages: Annotated[list[str] | None, typer.Argument(help="Versions (NAME, NAME/2), the cheapest first.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the cascade in the store.")] = None,
     agreement: Annotated[float | None, typer.Option(help="Share of texts answered as the last version does.")] = None,
+    agree_with: Annotated[str | None, typer.Option(help="Version to agree with; the last one by default.")] = None,
     held_out: Annotated[str | None, typer.Option(help="Labelled texts that no stage was trained on.")] = None,
     max_drop: Annotated[float | None, typer.Option(help="Accuracy that may be lost, as a share: 0.01.")] = None,
     recipe: RECIPE = None,
@@ -43,7 +45,8 @@ def _cascade(
     from penjing.core.recipe import resolve_recipe
 
     flags = {
-        "stages": stages or None, "name": name, "agreement": agreement, "held_out": held_out, "max_drop": max_drop,
+        "stages": stages or None, "name": name, "agreement": agreement, "agree_with": agree_with,
+        "held_out": held_out, "max_drop": max_drop,
     }  # fmt: skip
     command = resolve_recipe(CascadeCommand, recipe, sets or (), flags=flags)
     done = cascade(command, store=store, progress=TerminalProgress())

@@ -14,8 +14,9 @@ _HELP = """Say what may be lost and what must be gained: the fastest smaller ver
 penjing compress newsgroups/1 --max-drop 0.02 --min-speedup 3
 ```
 
-Tokens that no text needs go, students of fewer layers learn from the model, and each is tried in int8 too. All are
-judged on the whole test split and measured through the server; promises are kept by the lower end of the intervals.
+Tokens that no text needs go, students of fewer layers and one of none learn from the model, each is tried in int8 too,
+and the cheapest cascade of them. All are judged on the whole test split and measured through the server; promises are
+kept by the lower end of the intervals.
 Exit status 1, no new version and a list of what was found if none keeps the contract. Killed, it goes on.
 """
 
