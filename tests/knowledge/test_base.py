@@ -17,7 +17,8 @@ from penjing.core.errors import NotFoundError, StoreError
 from penjing.knowledge.base import KnowledgeBase
 from penjing.knowledge.chunks import Chunk
 from penjing.knowledge.documents import Document
-from penjing.knowledge.keeping import Prepared
+from penjing.knowledge.keeping import Hit, Prepared
+from penjing.knowledge.terms import match_terms
 
 
 def prepared(name, text, vector=None, **more):
@@ -155,3 +156,28 @@ def test_one_writes_while_others_read(base):
         reader.join()
     assert not wrong
     assert len(seen) > 1
+
+
+def test_common_words_cost_no_time_and_move_nothing(tmp_path):
+    """Words that FTS5 hardly weighs are left out of the search, but where it brings too few passages without them."""
+    rng = np.random.default_rng(3)
+    names = [f"w{number}" for number in range(60)]
+    texts = [" ".join(["the", *rng.choice(names, 6), *(["of"] if at % 3 else [])]) for at in range(400)]
+    base = KnowledgeBase(tmp_path / "a.kb")
+    base.put([prepared(f"d{at:03}", text) for at, text in enumerate(texts)])
+    for question in ("the w1 of w2", "w3 the", "of", "the of", "w4 w5 w6", "none of the"):
+        quick, slow = base.by_words(question, most=20), in_full(base, question, most=20)
+        assert [hit.score for hit in quick] == pytest.approx([hit.score for hit in slow], abs=1e-4)
+        assert len(quick) == 20
+    base.put([prepared("e", "w1 of the new")])
+    assert base.by_words("of the new", most=1)[0].chunk == in_full(base, "of the new", most=1)[0].chunk
+    base.remove([f"d{at:03}" for at in range(399)])
+    assert len(base.by_words("the", most=20)) == 2
+
+
+def in_full(base, question, *, most):
+    """The reference: every term is asked for."""
+    sql = "SELECT rowid, -bm25(terms) AS score FROM terms WHERE terms MATCH ? ORDER BY score DESC LIMIT ?"
+    with base._database.read() as connection:
+        rows = connection.execute(sql, (" OR ".join(match_terms(question)), most))
+        return [Hit(row["rowid"], row["score"]) for row in rows]

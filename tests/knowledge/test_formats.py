@@ -92,6 +92,9 @@ def test_pdf_pages_are_known(tmp_path):
     assert document.text == "It rains in May.\n\nSnow falls in June."
     assert document.title == "Weather"
     assert [document.page_at(document.text.index(word)) for word in ("rains", "Snow", "June")] == [1, 3, 3]
+    assert document.notes == (f"{path}: no text on 1 of 3 pages (2); pictures of text are not read",)
+    path.write_bytes(pdf_bytes(["a", *[None] * 12]))
+    assert "on 12 of 13 pages (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …)" in one(path).notes[0]
 
 
 @pytest.mark.parametrize(
@@ -117,6 +120,15 @@ def test_ten_thousand_pages_are_refused_at_once(tmp_path):
     path.write_bytes(pdf_bytes(["a"] * 10_000))
     with pytest.raises(DataError, match=r"has 10,000 pages; expected at most 2,000"):
         one(path)
+
+
+@pytest.mark.slow
+def test_ten_thousand_pages_are_read_where_that_is_asked(tmp_path):
+    path = tmp_path / "long.pdf"
+    path.write_bytes(pdf_bytes([f"Number {at}." for at in range(10_000)]))
+    document = one(path, DocumentsRecipe(max_pages=10_000))
+    assert len(document.pages) == 10_000
+    assert document.page_at(document.text.index("Number 9999.")) == 10_000
 
 
 @pytest.mark.parametrize("locked", [True, False])

@@ -110,7 +110,19 @@ def test_a_flat_batch_has_no_padding_and_keeps_the_order(lengths):
 
 @pytest.mark.parametrize(
     ("longest", "width"),
-    [(1, 16), (16, 16), (17, 32), (128, 128), (129, 256), (512, 512), (8192, 8192), (8193, 9216), (20_000, 20_480)],
+    [
+        (1, 16),
+        (16, 16),
+        (17, 32),
+        (65, 96),
+        (128, 128),
+        (129, 160),
+        (200, 256),
+        (512, 512),
+        (8192, 8192),
+        (8193, 9216),
+        (20_000, 20_480),
+    ],
 )
 def test_few_widths_are_used(longest, width):
     assert row_width(longest) == width

@@ -31,6 +31,7 @@ class Added:
         added, replaced, unchanged: how many.
         passages: of those added and replaced.
         left_out: why each file that could not be read was left out.
+        notes: what of documents that were taken could not be read.
     """
 
     added: int = 0
@@ -38,6 +39,7 @@ class Added:
     unchanged: int = 0
     passages: int = 0
     left_out: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 async def add(
@@ -88,6 +90,7 @@ def _unlike(base: Base, documents: Iterable[Document], done: Added) -> Iterator[
         known = base.digests(document.name for document in some)
         for document in some:
             _check(document, seen)
+            done.notes += document.notes
             if known.get(document.name) == document.digest:
                 done.unchanged += 1
             else:

@@ -17,10 +17,11 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from penjing.knowledge.commonness import Commonness
 from penjing.knowledge.documents import page_at
 from penjing.knowledge.keeping import Hit, Listed, Passage, Prepared, no_base, no_document
 from penjing.knowledge.schema import MIGRATIONS
-from penjing.knowledge.terms import indexed, match_expression
+from penjing.knowledge.terms import indexed, match_terms
 from penjing.knowledge.vectors import Vectors
 from penjing.store.database import Database
 
@@ -42,7 +43,7 @@ class KnowledgeBase:
     def __init__(self, path: Path, *, busy_timeout_s: float = 30.0) -> None:
         self.path = path
         self._database = Database(path, busy_timeout_s=busy_timeout_s, migrations=MIGRATIONS)
-        self._vectors = Vectors()
+        self._vectors, self._commonness = Vectors(), Commonness()
 
     @property
     def place(self) -> str:
@@ -133,11 +134,15 @@ class KnowledgeBase:
 
     def by_words(self, question: str, *, most: int) -> list[Hit]:
         """Passages that share words with a question, by BM25, best first."""
-        if not (expression := match_expression(question)):
+        if not (terms := match_terms(question)):
             return []
         with self._database.read() as connection:
-            rows = connection.execute(_MATCH, (_TITLE_WEIGHT, _BODY_WEIGHT, expression, most)).fetchall()
-        return [Hit(row["rowid"], -row["score"]) for row in rows]
+            connection.execute("BEGIN")  # one view of all tables
+            weighed = self._commonness.weighed(terms, connection, generation=_generation(connection))
+            found = _matching(connection, weighed, most=most)
+            if len(found) < most and len(weighed) < len(terms):
+                found = _matching(connection, terms, most=most)
+        return found
 
     def by_vector(self, vector: Floats, *, most: int) -> list[Hit]:
         """Passages that mean the like, by cosine, best first."""
@@ -188,6 +193,13 @@ def _keep(connection: sqlite3.Connection, name: str, value: Any) -> None:
         "INSERT INTO settings VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         (name, json.dumps(value, ensure_ascii=False)),
     )
+
+
+def _matching(connection: sqlite3.Connection, terms: Sequence[str], *, most: int) -> list[Hit]:
+    if not terms:
+        return []
+    rows = connection.execute(_MATCH, (_TITLE_WEIGHT, _BODY_WEIGHT, " OR ".join(terms), most))
+    return [Hit(row["rowid"], -row["score"]) for row in rows]
 
 
 def _delete(connection: sqlite3.Connection, name: str) -> bool:

@@ -23,6 +23,7 @@ class Document:
         headings: where each heading begins.
         answer: that the base gives to the question ``text``; None for documents that are read.
         source: the file, and the row of it, that it was read from.
+        notes: what of it could not be read, in words.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Document:
     headings: tuple[int, ...] = ()
     answer: str | None = None
     source: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -53,13 +55,14 @@ class Extracted:
     """What a reader of one format found in a file.
 
     Attributes:
-        text, title, pages, headings: as :class:`Document` has them.
+        text, title, pages, headings, notes: as :class:`Document` has them.
     """
 
     text: str
     title: str = ""
     pages: tuple[int, ...] = ()
     headings: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 _GAP = "\n\n"

@@ -22,10 +22,10 @@ def indexed(text: str) -> str:
     return " ".join(term for word in _words(text) for term in _terms(word))
 
 
-def match_expression(question: str) -> str:
-    """What FTS5 is asked: passages with any of the question's terms. Empty if it has none."""
+def match_terms(question: str) -> list[str]:
+    """The question's terms as FTS5 is asked for them; `` OR `` between them finds passages with any."""
     terms = dict.fromkeys(term for word in _words(question) for term in _asked(word))
-    return " OR ".join(list(terms)[:_MOST_TERMS])
+    return list(terms)[:_MOST_TERMS]
 
 
 def folded(text: str) -> list[str]:

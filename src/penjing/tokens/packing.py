@@ -27,8 +27,9 @@ Ints = npt.NDArray[np.int64]
 # names: a head as wide as the vocabulary is not computed where nobody looks.
 Reads = Literal["first", "tokens", "mean", "chosen"]
 
-# Few widths: an engine prepares kernels for each shape it meets.
-WIDTHS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+# Few widths: an engine prepares kernels for each shape it meets. Closer together where single texts and passages lie,
+# for what a lone sequence leaves empty of its row is computed too.
+WIDTHS = (16, 32, 64, 96, 128, 160, 192, 256, 384, 512, 1024, 2048, 4096, 8192)
 
 
 def row_width(longest: int) -> int:

@@ -1,8 +1,10 @@
-"""PDF by pypdf: the text of each page. A page that is a picture has none; a file of such pages is refused."""
+"""PDF by pypdf: the text of each page. Pages without text are told; a file of nothing else is refused."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from penjing.knowledge.recipe import DocumentsRecipe
 if TYPE_CHECKING:
     from pypdf import PdfReader
 
+_TOLD = 10  # page numbers
 _UNLOCK = "Save a copy without a password (for instance: qpdf --decrypt --password=… in.pdf out.pdf)."
 
 
@@ -51,10 +54,13 @@ def _extracted(path: Path, told: DocumentsRecipe) -> Extracted:
                 expected=f"at most {told.max_pages:,}",
                 do="Split it, or raise documents.max_pages.",
             )
-        builder = TextBuilder()
-        for page in reader.pages:
+        builder, mute = TextBuilder(), []
+        for number, page in enumerate(reader.pages, start=1):
             builder.page()
-            builder.block(page.extract_text().replace("\0", ""))
+            text = page.extract_text().replace("\0", "")
+            builder.block(text)
+            if not text.strip():
+                mute.append(number)
         title = str((reader.metadata.title if reader.metadata else None) or "").strip()
     found = builder.made(title)
     if not found.text.strip():
@@ -63,7 +69,15 @@ def _extracted(path: Path, told: DocumentsRecipe) -> Extracted:
             expected="text, not pictures of it",
             do="Recognise the text first (for instance: ocrmypdf in.pdf out.pdf).",
         )
-    return found
+    return replace(found, notes=_notes(path, mute, count))
+
+
+def _notes(path: Path, mute: Sequence[int], count: int) -> tuple[str, ...]:
+    """What to say of pages without text: they may be blank, or pictures of text."""
+    if not mute:
+        return ()
+    some = ", ".join(map(str, mute[:_TOLD])) + (", …" if len(mute) > _TOLD else "")
+    return (f"{path}: no text on {len(mute):,} of {count:,} pages ({some}); pictures of text are not read",)
 
 
 def _opens(reader: PdfReader) -> bool:

@@ -112,7 +112,15 @@ def named(found: Extracted, *, name: str, source: str, title: str = "") -> Docum
     """
     if not found.text.strip():
         raise DataError(f"{source} holds no text", expected="some words")
-    return Document(name, found.text, title or found.title, pages=found.pages, headings=found.headings, source=source)
+    return Document(
+        name,
+        found.text,
+        title or found.title,
+        pages=found.pages,
+        headings=found.headings,
+        source=source,
+        notes=found.notes,
+    )
 
 
 def _reader(form: str) -> FileReader:
