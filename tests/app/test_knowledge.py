@@ -10,6 +10,7 @@ import pytest
 import penjing
 from app.calling import penjing as command
 from app.calling import settings
+from knowledge.making import pdf_bytes
 from penjing.core.errors import DataError, NotFoundError, UsageError
 from penjing.knowledge import Document
 
@@ -81,6 +82,10 @@ def test_bad_files_stop_or_are_left_out(files):
     ran = command("knowledge", "add", "d.kb", "docs", "--set", "documents.skip_bad=true", "--json")
     assert (ran.status, ran.json["added"], len(ran.json["left_out"])) == (0, 2, 1)
     assert "left out: docs/a.pdf" in ran.err
+    Path("docs/a.pdf").write_bytes(pdf_bytes(["It rains.", None]))
+    ran = command("knowledge", "add", "d.kb", "docs", "--json")
+    assert (ran.json["added"], len(ran.json["notes"])) == (1, 1)
+    assert "! docs/a.pdf: no text on 1 of 2 pages (2)" in ran.err
 
 
 @pytest.mark.parametrize(

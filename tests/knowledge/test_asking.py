@@ -93,6 +93,15 @@ def test_reading_ends_where_it_is_sure(base):
     assert models.read > 1
 
 
+@pytest.mark.parametrize(("at_a_time", "calls"), [(1, [1, 1, 1]), (2, [2, 1]), (None, [3])])
+def test_passages_are_read_so_many_at_a_time_and_the_answer_is_the_same(base, at_a_time, calls):
+    models = LetterModels()
+    how = {"read": 3, "read_first": at_a_time, "sure": 1.0}
+    told = TOLD.model_copy(update={"search": TOLD.search.model_copy(update=how)})
+    answer = at_once(ask(base, "Where was the heavy rain last night?", models=models, told=told, calibration=FIGURES))
+    assert (models.calls, answer.best.answer) == (calls, "Lisbon")
+
+
 def test_a_reranker_decides_the_order(base):
     told = TOLD.model_copy(update={"reranker": "c/1"})
     found = at_once(search(base, "heavy rain last night", models=LetterModels(), told=told, most=4))

@@ -23,6 +23,7 @@ from penjing.knowledge.asking import KnowledgeAnswer, Option, ask, options
 from penjing.knowledge.confidence import Calibration, calibrated_with
 from penjing.knowledge.documents import Document
 from penjing.knowledge.formats.registry import documents_in, files_in
+from penjing.knowledge.generating import in_sentences, must_generate
 from penjing.knowledge.keeping import Base, Listed
 from penjing.knowledge.models import at_once
 from penjing.knowledge.opening import base_at
@@ -73,16 +74,26 @@ class Knowledge:
         done.left_out = left_out
         return done
 
-    def ask(self, question: str) -> KnowledgeAnswer:
+    def ask(self, question: str, *, generate: bool = False) -> KnowledgeAnswer:
         """Answer a question.
+
+        Args:
+            question: in any words.
+            generate: also write the answer in sentences, by the recipe's generator, where the base holds one.
 
         Raises:
             NotFoundError: there is no such base.
-            InvalidRequestError: a question that is none.
+            InvalidRequestError: a question that is none, or that leaves the generator no room.
+            UsageError: no generator to write.
         """
+        if generate:
+            must_generate(self.told)
         self.base.must_exist()
         figures = Calibration.of_base(self.base.settings().get(CALIBRATION), of=self.calibrated_with)
-        return at_once(ask(self.base, question, models=self._models, told=self.told, calibration=figures))
+        answer = at_once(ask(self.base, question, models=self._models, told=self.told, calibration=figures))
+        if not generate or answer.best is None:
+            return answer
+        return at_once(in_sentences(answer, self._models.writer(), self.told.generation))
 
     def options(self, question: str) -> list[Option]:
         """All that the reader finds in the passages it may read: what :meth:`ask` chooses from."""
@@ -148,6 +159,7 @@ def open_knowledge(
     embedder: str | None = None,
     reader: str | None = None,
     reranker: str | None = None,
+    generator: str | None = None,
     recipe: Path | None = None,
     sets: Iterable[str] = (),
     store: Path = DEFAULT_STORE,
@@ -161,6 +173,7 @@ def open_knowledge(
         embedder: see :class:`penjing.knowledge.KnowledgeRecipe`.
         reader: the same.
         reranker: the same.
+        generator: the same.
         recipe: YAML file.
         sets: ``key=value`` of recipe keys.
         store: where the models lie.
@@ -172,7 +185,7 @@ def open_knowledge(
     """
     base = base_at(place)
     kept = base.settings().get(RECIPE)
-    flags = {"embedder": embedder, "reader": reader, "reranker": reranker}
+    flags = {"embedder": embedder, "reader": reader, "reranker": reranker, "generator": generator}
     told = pinned(resolve_recipe(KnowledgeRecipe, recipe, sets, flags=flags, base=kept), Store(store))
     if kept is not None and base.count()[0]:
         refuse_other(check_recipe(KnowledgeRecipe, kept, origin=base.place), told)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penjing.app.judging import open_drafted
+from penjing.app.knowledge_writing import LocalWriter
 from penjing.app.predict import answerer_of, outputs_of
 from penjing.core.errors import UsageError
 from penjing.core.nouns import Task
@@ -31,6 +32,7 @@ ROLES = {
     "embedder": Task.FEATURE_EXTRACTION,
     "reader": Task.QUESTION_ANSWERING,
     "reranker": Task.TEXT_CLASSIFICATION,
+    "generator": Task.TEXT_GENERATION,
 }
 
 
@@ -85,6 +87,7 @@ class LocalModels:
     def __init__(self, told: KnowledgeRecipe, *, store: Path) -> None:
         self._told, self._store = told, Store(store)
         self._open: dict[str, _Model] = {}
+        self._writer: LocalWriter | None = None
 
     @property
     def reader_reference(self) -> str:
@@ -117,11 +120,20 @@ class LocalModels:
             return words_of(text)
         return self._model("embedder").answering.spell([text], special=False)[0].spans
 
+    def writer(self) -> LocalWriter:
+        """Who writes answers in sentences. The recipe names one."""
+        if self._writer is None:
+            self._writer = LocalWriter(self._bundle("generator"))
+        return self._writer
+
     def close(self) -> None:
         """Close the engines. Idempotent."""
         for model in self._open.values():
             model.engine.close()
         self._open.clear()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
     def _bundle(self, role: str) -> Bundle:
         return self._store.bundle(*parse_reference(getattr(self._told, role)))

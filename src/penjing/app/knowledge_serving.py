@@ -47,7 +47,9 @@ def with_knowledge(
         base = base_at(place, busy_timeout_s=_BUSY_S)
         base.must_exist()
         told = pinned(check_recipe(KnowledgeRecipe, base.settings().get(RECIPE) or {}, origin=base.place), Store(store))
-        models |= {parse_reference(one)[0] for one in (told.embedder, told.reader, told.reranker) if one}
+        models |= {
+            parse_reference(one)[0] for one in (told.embedder, told.reader, told.reranker, told.generator) if one
+        }
         if told.embedder:
             model, version = parse_reference(told.embedder)
             labels.setdefault(model, {})[f"knowledge-{name}"] = int(version or 0)

@@ -18,6 +18,7 @@ from penjing.knowledge.models import Models
 from penjing.knowledge.recipe import KnowledgeRecipe
 from penjing.knowledge.search import Found, search
 from penjing.knowledge.terms import overlap
+from penjing.knowledge.written import Generated
 from penjing.tasks.question_answering import Ranking
 
 MAX_QUESTION_CHARACTERS = 2000
@@ -64,6 +65,7 @@ class KnowledgeAnswer:
         confidence: of ``best``, or of what would have been.
         read: passages that were read.
         is_calibrated: whether confidences were fitted to these models on questions to this base.
+        generated: the answer in sentences, where that was asked for and there is an answer.
     """
 
     question: str
@@ -73,6 +75,7 @@ class KnowledgeAnswer:
     confidence: float
     read: int
     is_calibrated: bool
+    generated: Generated | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +164,13 @@ def checked_question(question: str) -> str:
 async def _read(
     question: str, found: Sequence[Found], *, models: Models, told: KnowledgeRecipe, figures: Calibration
 ) -> tuple[list[Option], int]:
-    """Spans of the first passages, and of the others unless the first are sure enough; and how many were read."""
-    first = told.search.read_first or len(found)
+    """Spans of passages, so many at a time until an answer is sure enough; and how many were read."""
+    step = told.search.read_first or max(1, len(found))
     options: list[Option] = []
-    for part in (found[:first], found[first:]):
-        if not part or (options and _confidences(ordered(options), figures)[0] >= told.search.sure):
+    for at in range(0, len(found), step):
+        if options and _confidences(ordered(options), figures)[0] >= told.search.sure:
             break
+        part = found[at : at + step]
         rankings = await models.rankings([(question, one.passage.text) for one in part])
         options += [
             option for one, ranking in zip(part, rankings, strict=True) for option in options_of(one, ranking, figures)

@@ -61,9 +61,9 @@ class SearchRecipe(Frozen):
         by: ``auto`` is hybrid where the base has an embedding model, else bm25.
         rerank: of the best, how many a cross-encoder puts in order, where there is one.
         read: passages in which the answer is looked for.
-        read_first: of these, those that are read before the others; where their answer is sure enough the
-            others are left unread. None reads all at once.
-        sure: confidence from which on an answer out of the first ones stands.
+        read_first: of these, those that are read at a time, the best before the others; once an answer is sure
+            enough the others are left unread. None reads all at once.
+        sure: confidence from which on an answer stands, and no more passages are read.
         threshold: confidence under which the answer is "not in the knowledge base"; None takes the calibration's.
     """
 
@@ -76,6 +76,21 @@ class SearchRecipe(Frozen):
     threshold: float | None = Field(None, ge=0, le=1)
 
 
+class GenerationRecipe(Frozen):
+    """How answers are written in sentences, where that is asked for.
+
+    Attributes:
+        passages: that the model reads, the one with the answer first; fewer where it has no room.
+        max_tokens: of an answer.
+        grounded: share of the answer's content words that must stand in the passages for it to be given; a number
+            that stands in none refuses it whatever the share.
+    """
+
+    passages: int = Field(3, ge=1, le=100)
+    max_tokens: int = Field(96, ge=1, le=4096)
+    grounded: float = Field(0.7, ge=0, le=1)
+
+
 class KnowledgeRecipe(Frozen):
     """A knowledge base.
 
@@ -84,11 +99,14 @@ class KnowledgeRecipe(Frozen):
             very version that its first document was embedded with.
         reader: question-answering version that finds answers in passages; None gives passages only.
         reranker: classifier of pairs with one label, which says how well a passage answers a question.
+        generator: text-generation version that writes an answer in sentences from the passages, where that is asked.
     """
 
     embedder: str | None = None
     reader: str | None = None
     reranker: str | None = None
+    generator: str | None = None
     documents: DocumentsRecipe = DocumentsRecipe()
     chunks: ChunksRecipe = ChunksRecipe()
     search: SearchRecipe = SearchRecipe()
+    generation: GenerationRecipe = GenerationRecipe()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar, final
 
 import numpy as np
@@ -11,8 +12,11 @@ import numpy.typing as npt
 from penjing.core.errors import UnsupportedError
 from penjing.knowledge.models import rankings_of
 from penjing.knowledge.recipe import KnowledgeRecipe
+from penjing.knowledge.written import STOPS, Wording
 from penjing.serve.answers import Answers
 from penjing.serve.plane import DataPlane
+from penjing.serve.versions import Version
+from penjing.serve.writing.request import Wish
 from penjing.store.references import parse_reference
 from penjing.tasks.question_answering import Ranking
 from penjing.tokens.encode import Text
@@ -77,3 +81,35 @@ class ServedModels:
     async def _ask(self, role: str, texts: Sequence[Text]) -> Answers:
         model, ref = parse_reference(getattr(self._told, role))
         return await self._plane.predict(model, ref, texts, deadline=self._deadline)
+
+
+@final
+class ServedWriter:
+    """See the module and :class:`penjing.knowledge.written.Writer`.
+
+    Args:
+        plane: that writes.
+        version: held by the caller while this is used.
+        deadline: of the request, on the clock of ``time.monotonic``.
+
+    Raises:
+        UnsupportedError: the version does not write.
+    """
+
+    def __init__(self, plane: DataPlane, version: Version, *, deadline: float) -> None:
+        self._plane, self._version, self._deadline = plane, version, deadline
+        self._side = version.servable.side
+        self.reference, self.marks = f"{version.model}/{version.number}", self._side.marks
+
+    async def room(self, request: str) -> int:
+        """See :class:`penjing.knowledge.written.Writer`."""
+        prompt = await self._plane.aside(partial(self._side.turn, request), deadline=self._deadline)
+        return self._side.room(prompt)
+
+    async def write(self, request: str, *, max_tokens: int) -> Wording:
+        """See :class:`penjing.knowledge.written.Writer`."""
+        prompt = await self._plane.aside(partial(self._side.turn, request), deadline=self._deadline)
+        wish = Wish(max_tokens=max_tokens, stops=() if self._side.chats else STOPS)
+        writing = self._plane.write(self._version, [prompt], wish, deadline=self._deadline)
+        (answer,) = await writing.answers()
+        return Wording(answer.text, answer.finish)

@@ -7,6 +7,7 @@ from typing import Any
 
 from penjing.knowledge.asking import Citation, KnowledgeAnswer
 from penjing.knowledge.search import Found
+from penjing.knowledge.written import Generated, Source
 
 _DIGITS = 4
 
@@ -25,6 +26,7 @@ def as_dict(answer: KnowledgeAnswer, *, passages: int = 0) -> dict[str, Any]:
         "is_calibrated": answer.is_calibrated,
         "cited": _cited(answer.best) if answer.best else None,
         "others": [_cited(one) for one in answer.others],
+        "generated": _generated(answer.generated) if answer.generated else None,
     }
     return told | ({"passages": [found_as_dict(one) for one in answer.passages[:passages]]} if passages else {})
 
@@ -43,6 +45,34 @@ def found_as_dict(found: Found) -> dict[str, Any]:
         "rank": found.rank,
         "bm25": round(found.bm25, _DIGITS),
         "cosine": round(found.cosine, _DIGITS),
+    }
+
+
+def _generated(made: Generated) -> dict[str, Any]:
+    return {
+        "answer": made.answer,
+        "text": made.text,
+        "is_grounded": made.is_grounded,
+        "grounding": round(made.grounding, _DIGITS),
+        "missing": list(made.missing),
+        "cited": [_source(one) for one in made.sources],
+        "left_out": made.left_out,
+        "finish": made.finish,
+        "model": made.model,
+    }
+
+
+def _source(source: Source) -> dict[str, Any]:
+    passage = source.passage
+    return {
+        "document": passage.document,
+        "title": passage.title,
+        "source": passage.source,
+        "begin": passage.begin,
+        "end": passage.end,
+        "page": passage.page,
+        "passage": passage.text,
+        "share": round(source.share, _DIGITS),
     }
 
 

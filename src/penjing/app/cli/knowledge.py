@@ -11,7 +11,8 @@ import typer
 from penjing.app.cli.options import DEFAULT_STORE, JSON, RECIPE, SETS, STORE, print_json
 
 if TYPE_CHECKING:
-    from penjing.knowledge import Citation, KnowledgeAnswer
+    from penjing.knowledge import Citation, KnowledgeAnswer, Passage
+    from penjing.knowledge.written import Generated
 
 _HELP = """Answer questions out of documents, with the place.
 
@@ -33,6 +34,7 @@ BASE = Annotated[
 EMBEDDER = Annotated[str | None, typer.Option(help="Version that embeds: NAME, NAME/2 or NAME@stable.")]
 READER = Annotated[str | None, typer.Option(help="Question-answering version that finds the answer in a passage.")]
 RERANKER = Annotated[str | None, typer.Option(help="Version with one label that orders passages by their use.")]
+GENERATOR = Annotated[str | None, typer.Option(help="Text-generation version that writes answers in sentences.")]
 
 knowledge = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -54,6 +56,7 @@ def _add(
     embedder: EMBEDDER = None,
     reader: READER = None,
     reranker: RERANKER = None,
+    generator: GENERATOR = None,
     recipe: RECIPE = None,
     sets: SETS = None,
     store: STORE = DEFAULT_STORE,
@@ -63,12 +66,14 @@ def _add(
     from penjing.app.knowledge import open_knowledge
     from penjing.app.terminal import TerminalProgress
 
-    told = {"embedder": embedder, "reader": reader, "reranker": reranker}
+    told = {"embedder": embedder, "reader": reader, "reranker": reranker, "generator": generator}
     with open_knowledge(base, recipe=recipe, sets=sets or (), store=store, **told) as opened:
         done = opened.add(sources, progress=TerminalProgress())
         documents, passages = opened.base.count()
     for line in done.left_out:
         typer.echo(f"  ! left out: {line}", err=True)
+    for line in done.notes:
+        typer.echo(f"  ! {line}", err=True)
     if as_json:
         print_json(asdict(done) | {"documents": documents, "all_passages": passages})
         return
@@ -142,6 +147,9 @@ def _ask(
     questions: Annotated[list[str] | None, typer.Argument(help="Without any, lines of standard input.")] = None,
     reader: READER = None,
     reranker: RERANKER = None,
+    generate: Annotated[
+        str | None, typer.Option(help="Also write the answer in sentences, with this text-generation version.")
+    ] = None,
     passages: Annotated[int, typer.Option(help="Show this many of the passages that were found.")] = 0,
     recipe: RECIPE = None,
     sets: SETS = None,
@@ -155,11 +163,11 @@ def _ask(
     from penjing.app.knowledge import open_knowledge
     from penjing.knowledge.told import as_dict
 
-    told = {"reader": reader, "reranker": reranker}
+    told = {"reader": reader, "reranker": reranker, "generator": generate}
     with open_knowledge(base, recipe=recipe, sets=sets or (), store=store, **told) as opened:
         opened.base.must_exist()
         for question in questions or lines_of(sys.stdin.buffer):
-            answer = opened.ask(question)
+            answer = opened.ask(question, generate=generate is not None)
             if as_json:
                 print_json(as_dict(answer, passages=passages))
             else:
@@ -175,12 +183,25 @@ def _say(answer: KnowledgeAnswer, *, passages: int) -> None:
         typer.echo(f"  not in the knowledge base  {1 - answer.confidence:.2f}")
         for one in answer.others[:1]:
             typer.echo(f"  nearest: {' '.join(one.answer.split())}  {one.confidence:.2f}  {_place(one)}")
+    if answer.generated is not None:
+        _say_generated(answer.generated)
     for found in answer.passages[:passages]:
         page = f" page {found.passage.page}" if found.passage.page else ""
         typer.echo(f"  {found.rank}. {found.passage.document}{page}: {' '.join(found.passage.text.split())[:160]}")
 
 
-def _place(cited: Citation) -> str:
+def _say_generated(made: Generated) -> None:
+    what = "in sentences" if made.is_grounded else "refused, as it does not stand in the passages"
+    typer.echo(f"  {what} (grounding {made.grounding:.2f}): {' '.join(made.text.split())}")
+    if made.finish == "length":
+        typer.echo("    it ends where no more tokens were allowed: generation.max_tokens")
+    for source in made.sources:
+        typer.echo(f"    {source.share:.2f} of it from {_place(source.passage)}")
+    if made.left_out:
+        typer.echo(f"    {made.left_out} passages left out, for which {made.model} has no room")
+
+
+def _place(cited: Citation | Passage) -> str:
     page = f", page {cited.page}" if cited.page else ""
     return f"{cited.document}{page}, characters {cited.begin}–{cited.end}"
 

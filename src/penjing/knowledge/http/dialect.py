@@ -12,22 +12,24 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from penjing.core.errors import FieldError, ModelNotFoundError, NotFoundError, UnsupportedError
+from penjing.core.errors import FieldError, ModelNotFoundError, NotFoundError, UnsupportedError, UsageError
 from penjing.core.recipe import check_recipe
 from penjing.knowledge.adding import CALIBRATION, RECIPE, add
-from penjing.knowledge.asking import ask
+from penjing.knowledge.asking import KnowledgeAnswer, ask
 from penjing.knowledge.confidence import Calibration, calibrated_with
 from penjing.knowledge.documents import Document
 from penjing.knowledge.formats.registry import text_document
+from penjing.knowledge.generating import in_sentences, must_generate
 from penjing.knowledge.http import errors
 from penjing.knowledge.http.openapi import DESCRIPTION
 from penjing.knowledge.keeping import Base
 from penjing.knowledge.recipe import KnowledgeRecipe
-from penjing.knowledge.served import ServedModels
+from penjing.knowledge.served import ServedModels, ServedWriter
 from penjing.knowledge.told import as_dict
 from penjing.serve.api.documents import LONG_BODY_BYTES, field, optional, parse_object
 from penjing.serve.api.http import Reply, Request, json_reply
 from penjing.serve.plane import DataPlane
+from penjing.store.references import parse_reference
 
 Call = Callable[..., Awaitable[Reply]]
 _ROOT = "/v1/knowledge"
@@ -111,14 +113,24 @@ class KnowledgeBases:
         passages = optional(document, "passages", int) or 0
         if not 0 <= passages <= _MOST_PASSAGES:
             raise FieldError(f"passages is {passages}", field="passages", expected=f"0 to {_MOST_PASSAGES}")
+        generate = optional(document, "generate", bool) or False
         told, kept = await self._plane.aside(partial(_told, served.base), deadline=request.deadline)
         told = _with_threshold(told, document)
+        if generate:
+            _must_generate(told)
         models = ServedModels(self._plane, told, deadline=request.deadline)
         of = calibrated_with(told.embedder, models.reader_reference(), told.reranker)
         figures = Calibration.of_base(kept, of=of)
         with request.while_connected():
             answer = await ask(served.base, question, models=models, told=told, calibration=figures)
+            if generate and answer.best is not None:
+                answer = await self._in_sentences(answer, told, request)
         return json_reply(200, as_dict(answer, passages=passages))
+
+    async def _in_sentences(self, answer: KnowledgeAnswer, told: KnowledgeRecipe, request: Request) -> KnowledgeAnswer:
+        with self._plane.hold(*parse_reference(told.generator or "")) as version:
+            writer = ServedWriter(self._plane, version, deadline=request.within(self._plane.writing_timeout_s))
+            return await in_sentences(answer, writer, told.generation)
 
     async def _list(self, request: Request, served: Served) -> Reply:
         most = _number(request.query.get("most"), default=100)
@@ -159,6 +171,13 @@ def _told(base: Base) -> tuple[KnowledgeRecipe, Mapping[str, Any] | None]:
     return check_recipe(KnowledgeRecipe, settings[RECIPE], origin=base.place), settings.get(CALIBRATION)
 
 
+def _must_generate(told: KnowledgeRecipe) -> None:
+    try:
+        must_generate(told)
+    except UsageError as error:
+        raise FieldError(error.came, field="generate", expected=error.expected, do=error.do) from error
+
+
 def _facts(name: str, served: Served) -> dict[str, Any]:
     (documents, passages), (told, _) = served.base.count(), _told(served.base)
     return {
@@ -168,6 +187,7 @@ def _facts(name: str, served: Served) -> dict[str, Any]:
         "embedder": told.embedder,
         "reader": told.reader,
         "reranker": told.reranker,
+        "generator": told.generator,
         "writable": served.is_writable,
     }
 

@@ -9,13 +9,14 @@ _CHANGED: Schema = record({"document": TEXT, "became": TEXT}, {"passages": WHOLE
 _SCHEMAS: dict[str, Schema] = {
     "KnowledgeBase": record(
         {"name": TEXT, "documents": WHOLE, "passages": WHOLE, "writable": TRUTH},
-        {role: either(TEXT, _NOTHING) for role in ("embedder", "reader", "reranker")},
+        {role: either(TEXT, _NOTHING) for role in ("embedder", "reader", "reranker", "generator")},
     ),
     "KnowledgeQuestion": record(
         {"question": TEXT},
         {
             "passages": {"type": "integer", "minimum": 0, "maximum": 100},
             "threshold": {"type": "number", "minimum": 0, "maximum": 1},
+            "generate": TRUTH,
         },
     ),
     "KnowledgeCitation": record(
@@ -33,6 +34,24 @@ _SCHEMAS: dict[str, Schema] = {
             "confidence": NUMBER,
         }
     ),
+    "KnowledgeGenerated": record(
+        {
+            "answer": either(TEXT, _NOTHING),
+            "text": TEXT,
+            "is_grounded": TRUTH,
+            "grounding": NUMBER,
+            "missing": array(TEXT),
+            "cited": array(
+                record(
+                    {"document": TEXT, "title": TEXT, "source": TEXT, "begin": WHOLE, "end": WHOLE, "passage": TEXT}
+                    | {"page": either(WHOLE, _NOTHING), "share": NUMBER}
+                )
+            ),
+            "left_out": WHOLE,
+            "finish": {"enum": ["stop", "length"]},
+            "model": TEXT,
+        }
+    ),
     "KnowledgeAnswer": record(
         {
             "question": TEXT,
@@ -41,6 +60,7 @@ _SCHEMAS: dict[str, Schema] = {
             "is_calibrated": TRUTH,
             "cited": either(ref("KnowledgeCitation"), _NOTHING),
             "others": array(ref("KnowledgeCitation")),
+            "generated": either(ref("KnowledgeGenerated"), _NOTHING),
         },
         {"passages": array(record({"document": TEXT, "text": TEXT, "begin": WHOLE, "end": WHOLE, "rank": WHOLE}))},
     ),

@@ -27,10 +27,14 @@ class TextSide(Protocol):
     Attributes:
         max_tokens: that the model reads at once.
         vocabulary_size: number of token ids.
+        marks: texts that the tokenizer takes for tokens of their own, such as the end of a turn.
+        chats: whether there is a chat template.
     """
 
     max_tokens: int
     vocabulary_size: int
+    marks: frozenset[str]
+    chats: bool
 
     def room(self, prompt: Prompt) -> int:
         """Tokens that an answer may have; below 1 if there is no room for one."""
@@ -45,6 +49,9 @@ class TextSide(Protocol):
             UnsupportedError: the model has no chat template.
             InvalidRequestError: the template refuses it.
         """
+
+    def turn(self, text: str) -> Prompt:
+        """A text as a user's turn, or as it is where the model has no chat template."""
 
     def stream(self, prompt: Prompt) -> TextStream:
         """What makes text of an answer's tokens."""
@@ -71,6 +78,8 @@ class Writer:
         self._tokenizer.no_truncation()
         self._template = ChatTemplate.beside(tokenizer)
         self.max_tokens, self.vocabulary_size = shape.max_tokens or _UNLIMITED, shape.vocabulary
+        self.marks = frozenset(one.content for one in self._tokenizer.get_added_tokens_decoder().values())
+        self.chats = self._template is not None
 
     def room(self, prompt: Prompt) -> int:
         """See :class:`TextSide`: prompt and answer share the positions."""
@@ -88,6 +97,10 @@ class Writer:
             )
         text = self._template.render(messages, **told)
         return Prompt(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def turn(self, text: str) -> Prompt:
+        """See :class:`TextSide`."""
+        return self.conversation([{"role": "user", "content": text}], {}) if self.chats else self.prompt(text)
 
     def stream(self, prompt: Prompt) -> TextStream:
         """See :class:`TextSide`."""
