@@ -92,11 +92,35 @@ def systems_table(results: list[BenchmarkResult]) -> str:
             name = f"**{system.name}**" if system.ours else system.name
             cells = [_scaled(system.quality.get(key), by, digits) for key, (_, by, digits) in columns.items()]
             lines.append(f"| {result.question if not place else ''} | {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + _measured(results, "those of differences taken pair by pair")
+
+
+def front_table(results: list[BenchmarkResult]) -> str:
+    """Runs of ``compression`` as one table, a line a system: what is kept of the teacher and gained over peers."""
+    columns = "accuracy, %", "difference, points", "of the teacher's, %", "MB", "texts/s", "× padded", "× int8"
+    lines = [f"| set | system | {' | '.join(columns)} |", "|---|---|" + "---:|" * len(columns)]
+    for result in results:
+        for place, system in enumerate(result.systems):
+            cells = [
+                _scaled(system.quality["accuracy"], 100, 1),
+                _scaled(system.quality["difference"], 100, 2),
+                _scaled(system.quality["kept"], 100, 1),
+                _number(system.speed["served_mb"], 1),
+                _number(system.speed["texts_per_s"], 0),
+                "1" if system.ratio is None else _number(system.ratio, 1),
+                _number(system.speed["over_int8"], 1),
+            ]
+            name = f"**{system.name}**" if system.ours else system.name
+            lines.append(f"| {result.question if not place else ''} | {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + _measured(results, "those of differences taken text by text")
+
+
+def _measured(results: list[BenchmarkResult], intervals: str) -> str:
     last = max(results, key=lambda result: result.measured)
     commits = ", ".join(sorted({result.commit for result in results}))
-    return "\n".join(lines) + (
+    return (
         f"\n\nMeasured until {last.measured:%Y-%m-%d} on {last.machine}, at commits {commits}; brackets are 95 % "
-        "intervals, those of differences taken pair by pair.\n"
+        f"intervals, {intervals}.\n"
     )
 
 
@@ -113,7 +137,7 @@ def of_block(topic: str, name: str | None) -> str:
     if not results:
         return ""
     if name is not None:
-        return systems_table(results)
+        return front_table(results) if name == "front" else systems_table(results)
     return quality_table(results) if topic == "quality" else "\n".join(table(result) for result in results)
 
 
