@@ -2,8 +2,9 @@
 
 ``perplexity``: the same weights and the same windows through Penjing's engine in fp32 and int8 and through
 Transformers. ``causal``: a small Llama of random weights, taught by ``penjing pretrain`` and by a Trainer as
-Transformers' ``run_clm`` sets it up: the same first weights, tokens, steps, rate and schedule. Nothing here is
-timed. Masked models: see ``benchmarks/pretraining``.
+Transformers' ``run_clm`` sets it up: the same first weights, tokens, steps, rate and schedule. ``stories``: both of
+them on stories that stories15M wrote, since no corpus of stories is at hand. Nothing here is timed. Masked models: see
+``benchmarks/pretraining``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import penjing
 from forms import both_forms
 from penjing.app.corpus import prepare_corpus
+from penjing.app.generate import SamplingRecipe, generate
 from penjing.app.judging import judge_files
 from penjing.app.origin import settings_of
 from penjing.app.prepared import Part
@@ -33,6 +35,7 @@ from penjing.app.pretrain_recipe import PretrainRecipe
 from penjing.app.pretraining import TorchEngine
 from penjing.app.recipes import TextRecipe
 from penjing.app.tasks import Judgement, flow_of
+from penjing.core.files import write_atomically
 from penjing.core.machine import usable_cores
 from penjing.core.nouns import Task
 from penjing.core.progress import SILENT
@@ -133,6 +136,18 @@ def causal(title: str, text: Path, recipe: TrainingRecipe, *, seed: int, work: P
     _write(f"{title}, {recipe.epochs:g} epochs, seed {seed}", found, part, config=config)
 
 
+def write_stories(weights: Path, count: int, work: Path) -> Path:
+    """A text of stories, drawn at temperature 1 with seeds from stories15M, an empty line between two."""
+    path = work / f"stories-{count}.txt"
+    if not path.is_file():
+        home = both_forms(weights, weights.name.lower(), work / "language")
+        sampling = SamplingRecipe(max_tokens=240, temperature=1, seed=0)
+        drawn = generate(f"{weights.name.lower()}/1", ["Once upon a time"] * count, store=home.root, sampling=sampling)
+        stories = ["Once upon a time" + " ".join(one.text.split("\n")).rstrip() for one in drawn]
+        write_atomically(path, "\n\n".join(stories).encode())
+    return path
+
+
 def _parted(text: Path, work: Path) -> tuple[Path, Path]:
     """The first nine tenths of a text, and the rest."""
     whole = text.read_text(encoding="utf-8")
@@ -185,9 +200,9 @@ def _write(title: str, found: dict[str, Judgement], part: Part, *, config: dict[
 
 
 def main() -> None:
-    """Measure one of the two."""
+    """Measure one of the three."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("what", choices=("perplexity", "causal"))
+    options.add_argument("what", choices=("perplexity", "causal", "stories"))
     options.add_argument("data", type=Path, help="folder of the sets, each in a folder of its name")
     options.add_argument("weights", type=Path, help="folder of the pretrained checkpoints")
     options.add_argument("work", type=Path, help="where what was made stays; a run that was killed goes on there")
@@ -195,13 +210,21 @@ def main() -> None:
     options.add_argument("--windows", type=int, default=64)
     options.add_argument("--epochs", type=float, default=3)
     options.add_argument("--seeds", type=int, nargs="+", default=[42])
+    options.add_argument("--stories", type=int, default=3000)
     options.add_argument("--threads", type=int)
     told = options.parse_args()
     warnings.simplefilter("ignore")
     if told.threads:
         torch.set_num_threads(told.threads)
+    recipe = TrainingRecipe(epochs=told.epochs, batch_size=16, learning_rate=1e-3, threads=told.threads)
     shakespeare = next((told.data / "tinyshakespeare").glob("*.txt"))
-    if told.what == "perplexity":
+    if told.what == "stories":
+        weights = told.weights / "stories15M"
+        text = write_stories(weights, told.stories, told.work)
+        perplexity("stories15M on stories", weights, text, windows=told.windows, longest=256, work=told.work)
+        for seed in told.seeds:
+            causal("Llama of 4×128 on stories, from scratch", text, recipe, seed=seed, work=told.work)
+    elif told.what == "perplexity":
         for model in told.models:
             for called, text in (
                 ("WikiText-2", told.data / "wikitext-2" / "test.txt"),
@@ -209,10 +232,9 @@ def main() -> None:
             ):
                 title = f"{model} on {called}"
                 perplexity(title, told.weights / model, text, windows=told.windows, longest=256, work=told.work)
-        return
-    recipe = TrainingRecipe(epochs=told.epochs, batch_size=16, learning_rate=1e-3, threads=told.threads)
-    for seed in told.seeds:
-        causal("Llama of 4×128 on TinyShakespeare, from scratch", shakespeare, recipe, seed=seed, work=told.work)
+    else:
+        for seed in told.seeds:
+            causal("Llama of 4×128 on TinyShakespeare, from scratch", shakespeare, recipe, seed=seed, work=told.work)
 
 
 if __name__ == "__main__":

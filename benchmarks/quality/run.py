@@ -1,8 +1,9 @@
 """Is what is learnt here as good as what Transformers' Trainer learns from the same weights and rows?
 
 Both sides train on the same tokens, for the same steps, at the same rate and schedule, from the same seed, in the
-precision that the processor multiplies natively; Trainer with dynamic padding and batches of like length. Both are
-judged by the same code on the whole test split, and compared pair by pair. Nothing here is timed: see ``training``.
+precision that the processor multiplies natively; Trainer with dynamic padding and batches drawn at random, as its
+examples draw them (batches of like length cost it quality). Both are judged by the same code on the whole test split,
+and compared pair by pair. Nothing here is timed: see ``training``.
 """
 
 from __future__ import annotations
@@ -89,7 +90,6 @@ def trainers(data: PreparedData, checkpoint: Checkpoint, recipe: TrainingRecipe,
             warmup_steps=round(recipe.warmup_fraction * steps), max_grad_norm=recipe.clip_norm or 0.0, seed=seed,
             use_cpu=True, save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=True,
             dataloader_pin_memory=False, bf16=resolve_precision(recipe.precision) == "bf16",
-            train_sampling_strategy="group_by_length",
         )  # fmt: skip
         transformers.Trainer(model=model, args=settings, train_dataset=rows, data_collator=collator).train()
     return model

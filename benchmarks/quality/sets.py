@@ -118,7 +118,8 @@ def _squad(folder: Path, scratch: Path) -> DataRecipe:
 def _cmrc(folder: Path, scratch: Path) -> DataRecipe:
     del scratch
     train, test = (str(folder / "cmrc2018" / f"cmrc2018_{name}.json") for name in ("dev", "trial"))
-    return DataRecipe(train=train, test=test, limit_train_rows=800, limit_eval_rows=500)
+    limits = {"limit_train_rows": 800, "limit_eval_rows": 500}
+    return DataRecipe(train=train, test=test, on_misaligned="widen", **limits)  # one answer of dev stands elsewhere
 
 
 def _rewritten(target: Path, rows: Iterable[dict[str, Any]]) -> str:

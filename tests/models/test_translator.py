@@ -3,14 +3,22 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn.utils.rnn import pad_sequence
 
+from app.parallel_world import make_checkpoint
 from models.tiny_writers import ENCODER_DECODERS, VOCABULARY, tiny_writer
 from penjing.core.errors import CheckpointError
+from penjing.core.nouns import Task
+from penjing.models.checkpoint import inspect_checkpoint
+from penjing.models.loading import load_model
 from penjing.models.packed import PackedTensors
 from penjing.models.translator import GroupedTranslator, groups
 from penjing.tasks.translation import loss, pair_of, source_of
 from penjing.tokens import Encoding, pack_flat
+from penjing.train.loop import train
+from penjing.train.recipe import TrainingRecipe
+from penjing.train.training_set import TrainingSet
 
 
 def some_pairs(count=9):
@@ -88,3 +96,27 @@ def test_a_pair_keeps_its_source_and_reads_its_target_shifted():
 def test_another_family_is_refused():
     with pytest.raises(CheckpointError, match="model type 'gpt2' does not translate"):
         GroupedTranslator(tiny_writer("gpt2"))
+
+
+def test_what_a_checkpoint_leaves_out_is_not_trained(tmp_path):
+    model = load_model(inspect_checkpoint(make_checkpoint(tmp_path / "marian")), Task.TRANSLATION)
+    model.save_pretrained(tmp_path / "saved")
+    saved = load_file(tmp_path / "saved/model.safetensors")
+    lost = [name for name, weight in model.named_parameters() if weight.requires_grad and name not in saved]
+    assert lost == []
+
+
+@pytest.mark.parametrize("family", ENCODER_DECODERS)
+def test_no_dropout_is_none_where_a_function_drops_too(family):
+    model, pairs = tiny_writer(family), some_pairs(4)
+    rates = {"dropout", "activation_dropout", "attention_dropout"}
+    for module in model.modules():
+        for rate in rates & set(vars(module)):
+            setattr(module, rate, 0.5)
+    sequences = [pair_of(source, target, start=95) for source, target in pairs]
+    data = TrainingSet(sequences, [np.array(target) for _, target in pairs], "targets")
+    translator = GroupedTranslator(model)
+    train(translator, data, loss, recipe=TrainingRecipe(epochs=1, threads=1, dropout=0.0), seed=0)
+    batch = PackedTensors.of(pack_flat(sequences, reads="chosen"))
+    model.train()
+    assert torch.equal(translator(batch), translator(batch))

@@ -63,7 +63,19 @@ def load_model(
     may_lack_head = is_bare or task not in (None, *WRITING_TASKS)  # a vocabulary's head is never new
     encoder = "" if is_bare else f"{model.base_model_prefix}."
     _refuse_gaps(checkpoint, found, encoder=encoder, may_lack_head=may_lack_head)
+    _freeze_unsaved(model)
     return model.eval()
+
+
+def _freeze_unsaved(model: Any) -> None:
+    """Weights that follow from the config, such as Marian's positions, are not saved; what they learnt would be lost.
+
+    Transformers means them to be frozen, yet has them trainable once a checkpoint was loaded.
+    """
+    unsaved = set(getattr(model, "_keys_to_ignore_on_save", None) or ())
+    for name, weight in model.named_parameters():
+        if name in unsaved:
+            weight.requires_grad_(False)
 
 
 def _refuse_unknown(checkpoint: Checkpoint, task: Task) -> None:

@@ -30,6 +30,7 @@ from penjing.train.training_set import Objective, PassObjective, TrainingSet
 from penjing.train.watch import Watch
 
 _RECORD_EVERY = 10
+_RATES = ("dropout", "activation_dropout", "attention_dropout")  # of modules that call the function
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +273,9 @@ def _set_dropout(encoder: PackedModel, dropout: float | None) -> None:
     for name, module in encoder.model.named_modules():
         if isinstance(module, torch.nn.Dropout) and ".lora_dropout." not in name:  # an adapter has its own
             module.p = dropout
+        for rate in _RATES:
+            if isinstance(getattr(module, rate, None), float):
+                setattr(module, rate, dropout)
 
 
 def _refuse_impossible(

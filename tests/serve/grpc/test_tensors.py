@@ -46,6 +46,10 @@ def test_texts_in_their_field(shape, values):
     assert read(tensor(values, "string", shape=shape), TEXT).ravel().tolist() == filled(values, math.prod(shape), "")
 
 
+def test_what_stands_for_the_missing_keeps_its_nul():
+    assert read(tensor(["a\x00"], "string", shape=[2]), TEXT).tolist() == ["a\x00", "a\x00"]
+
+
 @given(values=st.lists(int64s, min_size=1, max_size=20))
 def test_integers_as_bytes(values):
     assert read(tensor(values, content=True)).tolist() == values

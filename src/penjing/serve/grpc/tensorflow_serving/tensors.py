@@ -125,8 +125,9 @@ def _texts(proto: Any, count: int, name: str) -> Tensor:
     if proto.tensor_content and count:
         sent = _string_list(proto.tensor_content, count, name)
     texts = [decode(raw, f"value {index} of {name}") for index, raw in enumerate(sent)]
-    values = np.full(count, texts[-1] if texts else "", object)
-    values[: len(texts)] = texts
+    texts += [texts[-1] if texts else ""] * (count - len(texts))
+    values = np.empty(count, object)
+    values[:] = texts  # np.full would go by way of NumPy's own strings, which end before a NUL
     return values
 
 
