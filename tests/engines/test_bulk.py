@@ -65,7 +65,7 @@ def test_more_sequences_than_are_planned_together():
 def test_calls_are_of_the_size_asked_for():
     sizes = [batch.input_ids.size for batch in packed_batches(sequences_of([30] * 100), batch_tokens=256)]
     assert set(sizes[:-1]) == {256}
-    assert [batch.input_ids.shape for batch in packed_batches(sequences_of([300]), batch_tokens=1)] == [(1, 512)]
+    assert [batch.input_ids.shape for batch in packed_batches(sequences_of([300]), batch_tokens=1)] == [(1, 384)]
 
 
 def test_nothing_gives_nothing():
