@@ -16,6 +16,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from penjing.app.mirrors.recipe import run_digest
 from penjing.app.prepared import Part, PreparedData
 from penjing.app.pretrain_recipe import PretrainRecipe
 from penjing.app.tasks import TaskFlow, TextSettings, flow_of
@@ -94,7 +95,7 @@ def prepare_corpus(recipe: PretrainRecipe, *, store: Path, progress: Progress) -
         DataRecord(source=recipe.data.train, sha256=file.sha256, rows=len(file.ends)),
         test=part("test"),
         validation=part("validation") if _looks(recipe) else None,
-        states=runs / digest({"recipe": recipe_digest(recipe), "text": file.sha256, "start": start.digest})[:16],
+        states=runs / digest({"recipe": run_digest(recipe), "text": file.sha256, "start": start.digest})[:16],
     )
 
 

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from penjing.app.finishing import Baseline, Finished, finish
 from penjing.app.holding import holder
+from penjing.app.mirrors.base import Run
+from penjing.app.mirrors.mirrored import check_mirrors, mirrored
+from penjing.app.mirrors.recipe import run_digest
 from penjing.app.origin import origin_recipe
 from penjing.app.prepared import Part, PreparedData
 from penjing.app.recipes import FinetuneRecipe, TextRecipe
@@ -62,6 +65,7 @@ def distill(command: DistillCommand, *, store: Path, progress: Progress = SILENT
         DataError: labels that differ, among others.
         GateRefusal: more quality would be lost than ``max_drop`` allows; nothing is registered.
     """
+    check_mirrors(command.mirrors)
     home = Store(store)
     with tempfile.TemporaryDirectory() as scratch:
         teachers = find_teachers(command.teachers, home=home, scratch=Path(scratch) / "store", progress=progress)
@@ -107,7 +111,8 @@ def _teach(
     mean = partial(mean_outputs, teachers, labels=data.outputs, cache=home.root / _CACHE, progress=progress)
     taught = mean(_asked(teachers, data.train, more, text=text))
     held_out = mean(_asked(teachers, data.validation, [], text=text)) if data.validation else []
-    with home.stage(command.name) as staging:
+    run = Run(command.name, states.name, command)
+    with home.stage(command.name) as staging, mirrored(command.mirrors, run, progress) as mirrors:
         from penjing.app.studying import Lessons, train_student  # only now: it loads torch
 
         inside = teachers[0].checkpoint if command.distill.looks_inside else None
@@ -118,6 +123,7 @@ def _teach(
             lessons=Lessons(data, _encoded(text, more), taught, held_out, inside),
             states=states,
             target=staging.path / "checkpoint",
+            on_step=mirrors.step,
             progress=progress,
         )
         baseline = Baseline(
@@ -136,6 +142,7 @@ def _teach(
             hold=holder(sparse=command.checkpoint == "sparse"),
             progress=progress,
         )
+        mirrors.end(ended.bundle)
     shutil.rmtree(states, ignore_errors=True)
     return Distilled(ended, trained.seconds, len(more))
 
@@ -217,7 +224,7 @@ def _run_directory(
 ) -> Path:
     """Where this run, and only this run, keeps its states: named by all that defines it."""
     defined = {
-        "recipe": recipe_digest(command),
+        "recipe": run_digest(command),
         "data": data.train.split.sha256,
         "checkpoint": checkpoint.digest,
         "teachers": [one.identity for one in teachers],

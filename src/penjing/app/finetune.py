@@ -9,6 +9,9 @@ from pathlib import Path
 
 from penjing.app.finishing import finish
 from penjing.app.holding import hold
+from penjing.app.mirrors.base import Run
+from penjing.app.mirrors.mirrored import check_mirrors, mirrored
+from penjing.app.mirrors.recipe import run_digest
 from penjing.app.prepared import PreparedData
 from penjing.app.recipes import FinetuneRecipe
 from penjing.app.tasks import Judgement, TextSettings, flow_of, prepare
@@ -57,6 +60,7 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, clock: Clock = UNTIMED, pro
     Raises:
         PenjingError: of the stage that failed; the store is then as it was.
     """
+    check_mirrors(recipe.mirrors)
     checkpoint = find_checkpoint(str(_from_scratch(recipe, store, progress)) if recipe.scratch else recipe.model)
     _refuse_too_long(recipe, checkpoint)
     flow, text = flow_of(recipe.task, recipe.problem), recipe.text
@@ -68,7 +72,8 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, clock: Clock = UNTIMED, pro
     flow.refuse_unteachable(data.train)
     embedding = checkpoint.embedding if recipe.task is Task.FEATURE_EXTRACTION else None
     states = run_directory(store, recipe, data=data, checkpoint=checkpoint)
-    with Store(store).stage(recipe.name) as staging:
+    run = Run(recipe.name, states.name, recipe)
+    with Store(store).stage(recipe.name) as staging, mirrored(recipe.mirrors, run, progress) as mirrors:
         from penjing.app.training import train_checkpoint  # only now: it loads torch
 
         trained = train_checkpoint(
@@ -78,6 +83,7 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, clock: Clock = UNTIMED, pro
             embedding=embedding,
             states=states,
             target=staging.path / "checkpoint",
+            on_step=mirrors.step,
             clock=clock,
             progress=progress,
         )
@@ -96,6 +102,7 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, clock: Clock = UNTIMED, pro
                 hold=partial(hold, wanted=recipe.checkpoint, base=checkpoint),
                 progress=progress,
             )
+        mirrors.end(ended.bundle)
     shutil.rmtree(states, ignore_errors=True)
     if recipe.scratch:
         shutil.rmtree(checkpoint.path, ignore_errors=True)
@@ -108,7 +115,7 @@ def _from_scratch(recipe: FinetuneRecipe, store: Path, progress: Progress) -> Pa
 
     train = load_splits(recipe.data, recipe.task, seed=recipe.seed).train
     progress.say(f"Training a tokenizer on {train.rows:,} pairs …")
-    target = store / ".runs" / f"scratch-{digest({'recipe': recipe_digest(recipe), 'data': train.sha256})[:16]}"
+    target = store / ".runs" / f"scratch-{digest({'recipe': run_digest(recipe), 'data': train.sha256})[:16]}"
     return scratch_checkpoint(recipe, (text for one in train.examples for text in one.texts), target)
 
 
@@ -122,7 +129,7 @@ def _refuse_too_long(recipe: FinetuneRecipe, checkpoint: Checkpoint) -> None:
 
 def run_directory(store: Path, recipe: FinetuneRecipe, *, data: PreparedData, checkpoint: Checkpoint) -> Path:
     """Where this run, and only this run, keeps its states: named by all that defines it."""
-    defined = {"recipe": recipe_digest(recipe), "data": data.train.split.sha256, "checkpoint": checkpoint.digest}
+    defined = {"recipe": run_digest(recipe), "data": data.train.split.sha256, "checkpoint": checkpoint.digest}
     return store / ".runs" / digest(defined)[:16]
 
 

@@ -10,6 +10,8 @@ from penjing.app.corpus import Corpus, prepare_corpus
 from penjing.app.evidence import conditions, learning_curve, report_content, system_rows
 from penjing.app.judging import judge_files
 from penjing.app.measure import Speed, measure, served, trial_server, trial_texts
+from penjing.app.mirrors.base import Run
+from penjing.app.mirrors.mirrored import check_mirrors, mirrored
 from penjing.app.pretrain_recipe import PretrainRecipe
 from penjing.app.publishing import export_fp32, publish, served_bytes
 from penjing.app.recipes import MeasureRecipe
@@ -55,11 +57,15 @@ def pretrain(recipe: PretrainRecipe, *, store: Path, progress: Progress = SILENT
     Raises:
         PenjingError: of the stage that failed; the store is then as it was.
     """
+    check_mirrors(recipe.mirrors)
     corpus = prepare_corpus(recipe, store=store, progress=progress)
-    with Store(store).stage(recipe.name) as staging:
+    run = Run(recipe.name, corpus.states.name, recipe)
+    with Store(store).stage(recipe.name) as staging, mirrored(recipe.mirrors, run, progress) as mirrors:
         from penjing.app.pretraining import pretrain_checkpoint  # only now: it loads torch
 
-        before, trained = pretrain_checkpoint(recipe, corpus, target=staging.path / "checkpoint", progress=progress)
+        before, trained = pretrain_checkpoint(
+            recipe, corpus, target=staging.path / "checkpoint", on_step=mirrors.step, progress=progress
+        )
         progress.say("Exporting, and comparing the export with Transformers …")
         spec, difference = export_fp32(staging.path, recipe.export, probes=corpus.test.sequences[:_PROBES])
         draft = _draft(recipe, corpus).model_copy(update={"engine": spec})
@@ -87,6 +93,7 @@ def pretrain(recipe: PretrainRecipe, *, store: Path, progress: Progress = SILENT
             comparison=Comparison(baseline="before", candidate="after", result=changed),
         ).model_copy(update={"data": DataReport(splits=draft.data)})
         bundle = publish(staging, draft, content=content, judgement=judgement, test=corpus.test)
+        mirrors.end(bundle)
     shutil.rmtree(corpus.states, ignore_errors=True)
     return Pretrained(bundle, before, judgement, systems, trained.seconds, trained.tokens)
 

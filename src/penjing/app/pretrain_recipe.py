@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from penjing.app.mirrors.recipe import MirrorRecipe
 from penjing.app.recipes import ExportRecipe, MeasureRecipe, TextRecipe
 from penjing.core.nouns import Frozen, Task
 from penjing.data.corpus import CorpusRecipe
@@ -44,6 +45,7 @@ class PretrainRecipe(Frozen):
     training: TrainingRecipe = TrainingRecipe(learning_rate=1e-4, epochs=1)
     export: ExportRecipe = ExportRecipe()
     measure: MeasureRecipe | None = None
+    mirrors: MirrorRecipe = MirrorRecipe()
     seed: int = Field(42, ge=0, le=2**31)
 
     @model_validator(mode="after")

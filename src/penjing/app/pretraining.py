@@ -24,13 +24,14 @@ from penjing.train.language import masked_set, next_token_set, token_loss
 from penjing.train.loop import TrainingResult, train
 from penjing.train.recipe import TrainingRecipe
 from penjing.train.state import StateDirectory
+from penjing.train.step import OnStep, unheard
 from penjing.train.training_set import TrainingSet
 
 Floats = npt.NDArray[np.float32]
 
 
 def pretrain_checkpoint(
-    recipe: PretrainRecipe, corpus: Corpus, *, target: Path, progress: Progress
+    recipe: PretrainRecipe, corpus: Corpus, *, target: Path, on_step: OnStep = unheard, progress: Progress
 ) -> tuple[Judgement, TrainingResult]:
     """Judge the model that training begins with, train it, and write the checkpoint.
 
@@ -52,6 +53,7 @@ def pretrain_checkpoint(
         seed=recipe.seed,
         validation=_looked_at(corpus.validation) if corpus.validation else None,
         states=states,
+        on_step=on_step,
         progress=progress,
     )
     save_checkpoint(model, corpus.start.path, target)

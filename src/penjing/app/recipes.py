@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from penjing.app.mirrors.recipe import MirrorRecipe
 from penjing.compress.recipe import QuantizeRecipe
 from penjing.core.nouns import Frozen, Problem, Task, Translation
 from penjing.core.plain_yaml import write_yaml
@@ -124,6 +125,7 @@ class FinetuneRecipe(Frozen):
     checkpoint: Literal["auto", "whole", "delta", "sparse"] = "auto"
     export: ExportRecipe = ExportRecipe()
     measure: MeasureRecipe | None = MeasureRecipe()
+    mirrors: MirrorRecipe = MirrorRecipe()
     seed: int = Field(42, ge=0, le=2**31)
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from penjing.app.mirrors.recipe import MirrorRecipe
 from penjing.app.recipes import ExportRecipe, MeasureRecipe
 from penjing.core.nouns import Frozen
 from penjing.data import DataRecipe
@@ -48,6 +49,7 @@ class DistillCommand(Frozen):
     training: TrainingRecipe = TrainingRecipe()
     export: ExportRecipe = ExportRecipe()
     measure: MeasureRecipe | None = MeasureRecipe()
+    mirrors: MirrorRecipe = MirrorRecipe()
     seed: int = Field(42, ge=0, le=2**31)
 
     @model_validator(mode="after")

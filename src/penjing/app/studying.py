@@ -24,6 +24,7 @@ from penjing.train.distillation import Distillation, LayerMatch
 from penjing.train.loop import TrainingResult, train
 from penjing.train.recipe import resolve_precision
 from penjing.train.state import StateDirectory
+from penjing.train.step import OnStep, unheard
 from penjing.train.training_set import TrainingSet
 
 NO_LABEL = -100  # what torch's cross-entropy leaves out
@@ -56,6 +57,7 @@ def train_student(
     lessons: Lessons,
     states: Path,
     target: Path,
+    on_step: OnStep = unheard,
     progress: Progress,
 ) -> TrainingResult:
     """Train a student and write its checkpoint.
@@ -67,12 +69,12 @@ def train_student(
         lessons: what it learns.
         states: where resumable states are kept.
         target: where its checkpoint goes.
+        on_step: told of each step and its record.
         progress: where to show it.
     """
     torch.manual_seed(command.seed)  # the first weights of a new head
     data, recipe = lessons.data, command.training
-    problem = Problem.SINGLE_LABEL if task is Task.TEXT_CLASSIFICATION else None
-    model = load_model(checkpoint, task, data.outputs, problem=problem)
+    model = load_model(checkpoint, task, data.outputs, problem=_problem_of(task))
     if command.layers is not None:
         keep_layers(model, _kept(command, len(layers_of(model))))
     student = PackedEncoder(model)
@@ -84,10 +86,15 @@ def train_student(
         seed=command.seed,
         validation=_training_set(data.validation, lessons.validation) if data.validation else None,
         states=None if recipe.save_every_s is None else StateDirectory(states, run_id=states.name),
+        on_step=on_step,
         progress=progress,
     )
     save_checkpoint(model, checkpoint.path, target)
     return trained
+
+
+def _problem_of(task: Task) -> Problem | None:
+    return Problem.SINGLE_LABEL if task is Task.TEXT_CLASSIFICATION else None
 
 
 def _kept(command: DistillCommand, layers: int) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ from penjing.train.profile import UNTIMED, Clock, Profile
 from penjing.train.ranks import joined
 from penjing.train.recipe import TrainingRecipe
 from penjing.train.state import StateDirectory
-from penjing.train.step import OnLook
+from penjing.train.step import OnLook, OnStep, unheard
 from penjing.train.training_set import TrainingSet
 
 
@@ -45,6 +45,7 @@ def train_checkpoint(
     embedding: Embedding | None,
     states: Path,
     target: Path,
+    on_step: OnStep = unheard,
     clock: Clock = UNTIMED,
     progress: Progress,
 ) -> TrainingResult:
@@ -57,10 +58,20 @@ def train_checkpoint(
         embedding: how texts become vectors, where they are to.
         states: where resumable states are kept.
         target: where the new checkpoint goes; what was added to the base, where adapters were trained, beside it.
+        on_step: told of each step and its record.
         clock: told of the parts.
         progress: where to show it.
     """
-    fitted = fit(recipe, checkpoint, data, embedding=embedding, states=states, clock=clock, progress=progress)
+    fitted = fit(
+        recipe,
+        checkpoint,
+        data,
+        embedding=embedding,
+        states=states,
+        on_step=on_step,
+        clock=clock,
+        progress=progress,
+    )
     if isinstance(clock, Profile):
         clock.measure_bound(fitted.result.precision)
     _write(fitted, checkpoint, target=target, embedding=embedding, longest=recipe.text.max_tokens)
@@ -90,23 +101,24 @@ def fit(
     embedding: Embedding | None,
     states: Path,
     on_look: OnLook | None = None,
+    on_step: OnStep = unheard,
     clock: Clock = UNTIMED,
     progress: Progress,
 ) -> Fitted:
     """Train, and write nothing but states. Arguments as of :func:`train_checkpoint`, and of the loop's ``train``."""
-    told = recipe.training
     model, adapters = _load(recipe, checkpoint, data, progress)
     packed = packed_model(model, embedding)
     with joined() as ranks, _numbers_scaled(model, checkpoint, recipe=recipe, numbers=data.train.targets):
         trained = train(
             packed,
             _training_set(data.train),
-            flow_of(recipe.task, recipe.problem).objective(data.train, told),
-            recipe=_within(packed, told),
+            flow_of(recipe.task, recipe.problem).objective(data.train, recipe.training),
+            recipe=_within(packed, recipe.training),
             seed=recipe.seed,
             validation=_training_set(data.validation) if data.validation else None,
-            states=None if told.save_every_s is None else StateDirectory(states, run_id=states.name),
+            states=None if recipe.training.save_every_s is None else StateDirectory(states, run_id=states.name),
             on_look=on_look,
+            on_step=on_step,
             clock=clock,
             ranks=ranks,
             progress=progress,

@@ -25,7 +25,7 @@ from penjing.train.profile import UNTIMED, Clock
 from penjing.train.ranks import ALONE, Ranks
 from penjing.train.recipe import TrainingRecipe
 from penjing.train.state import RunState, StateDirectory
-from penjing.train.step import OnLook, Stepper, spoilt
+from penjing.train.step import OnLook, OnStep, Stepper, spoilt, unheard
 from penjing.train.training_set import Objective, PassObjective, TrainingSet
 from penjing.train.watch import Watch
 
@@ -78,6 +78,7 @@ def train(
     validation: TrainingSet | None = None,
     states: StateDirectory | None = None,
     on_look: OnLook | None = None,
+    on_step: OnStep = unheard,
     clock: Clock = UNTIMED,
     ranks: Ranks = ALONE,
     progress: Progress = SILENT,
@@ -95,6 +96,7 @@ def train(
         clock: told of the parts of each step.
         ranks: this process's place among those that train; see :func:`penjing.train.ranks.joined`.
         on_look: told of each look at the validation split; says whether the run should end there.
+        on_step: told of each step and its record.
         progress: where to show it.
 
     Raises:
@@ -108,7 +110,7 @@ def train(
     _set_dropout(encoder, recipe.dropout)
     encoder.freeze(recipe.frozen_layers)
     run = Stepper(encoder, data, objective, recipe=recipe, seed=seed)
-    run.on_look, run.clock, run.ranks = on_look, clock, ranks
+    run.on_look, run.on_step, run.clock, run.ranks = on_look, on_step, clock, ranks
     with clock.part("frozen layers"):
         run.compute_frozen(progress)
     begun = states.restore(encoder.model, run.optimiser, progress) if states else None
@@ -188,6 +190,7 @@ class _Course:
                 if self._average:
                     self._average.take(model, done=self._step)
                 enough = self._look(record, validation)
+                run.on_step(self._step, record)
                 if "loss" in record and (step % _RECORD_EVERY == 0 or self._is_last or "validation_loss" in record):
                     self._history.append(record)
                 if enough:
@@ -261,8 +264,7 @@ class _Speed:
     def after(self, tokens: float) -> float:
         now = time.monotonic()
         rate = tokens / max(now - self._last, 1e-9)
-        self._rate = rate if self._rate == 0 else 0.9 * self._rate + 0.1 * rate
-        self._last = now
+        self._rate, self._last = rate if self._rate == 0 else 0.9 * self._rate + 0.1 * rate, now
         return self._rate
 
 

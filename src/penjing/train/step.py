@@ -7,7 +7,7 @@ step that does not fit the memory is done again in passes of half the tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -31,8 +31,15 @@ from penjing.train.training_set import Objective, Pass, PassObjective, Plain, Tr
 
 # (share of the run that is done, mean loss on the validation split) → whether to end the run.
 OnLook = Callable[[float, float], bool]
+# (steps done, the last one's record) → None.
+OnStep = Callable[[int, Mapping[str, float]], None]
 _SMALLEST_PASS = 64  # tokens; where that does not fit, half of it will not either
 _NAMED = 5
+
+
+def unheard(done: int, record: Mapping[str, float]) -> None:
+    """What is told of steps where nobody listens."""
+    del done, record
 
 
 class Stepper:
@@ -47,6 +54,7 @@ class Stepper:
 
     Attributes:
         on_look: told of each look at the validation split; says whether the run should end there.
+        on_step: told of each step.
         clock: told of the parts of each step.
         ranks: this process's place among those that train.
         pass_tokens: tokens a forward pass; smaller than the recipe's once a step did not fit the memory.
@@ -74,6 +82,7 @@ class Stepper:
         self.left_out: list[int] = []
         self._done = 0.0
         self.on_look: OnLook | None = None
+        self.on_step: OnStep = unheard
         self.clock: Clock = UNTIMED
         self.ranks = ALONE
         self.frozen: FrozenFeatures | None = None

@@ -43,6 +43,8 @@ def _distill(
     temperature: Annotated[float | None, typer.Option(help="Of the softened outputs.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training data.")] = None,
     max_drop: Annotated[float | None, typer.Option(help="Accuracy (F1, …) that may be lost, as a share: 0.02.")] = None,
+    tensorboard: Annotated[str | None, typer.Option(help="Folder for TensorBoard, which shows the run.")] = None,
+    mlflow: Annotated[str | None, typer.Option(help="URI of MLflow, or env:VARIABLE that holds one.")] = None,
     recipe: RECIPE = None,
     sets: SETS = None,
     store: STORE = DEFAULT_STORE,
@@ -57,6 +59,7 @@ def _distill(
         "teachers": teachers or None, "name": name, "student": student, "layers": layers, "data.train": data,
         "unlabelled": unlabelled, "distill.alpha": alpha, "distill.temperature": temperature,
         "training.epochs": epochs, "max_drop": max_drop,
+        "mirrors.tensorboard": tensorboard, "mirrors.mlflow": mlflow,
     }  # fmt: skip
     command = resolve_recipe(DistillCommand, recipe, sets or (), flags=flags)
     done = distill(command, store=store, progress=TerminalProgress()).ended

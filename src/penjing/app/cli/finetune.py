@@ -37,6 +37,8 @@ def _finetune(
     max_tokens: Annotated[int | None, typer.Option(help="Longer texts are cut to this many tokens.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of splits, head, order and dropout.")] = None,
     profile: Annotated[bool, typer.Option("--profile", help="Say at the end where the time went.")] = False,
+    tensorboard: Annotated[str | None, typer.Option(help="Folder for TensorBoard, which shows the run.")] = None,
+    mlflow: Annotated[str | None, typer.Option(help="URI of MLflow, or env:VARIABLE that holds one.")] = None,
     recipe: RECIPE = None,
     sets: SETS = None,
     store: STORE = DEFAULT_STORE,
@@ -53,6 +55,7 @@ def _finetune(
     flags = {
         "name": name, "task": task, "model": model, "data.train": train, "data.test": test,
         "training.epochs": epochs, "text.max_tokens": max_tokens, "seed": seed,
+        "mirrors.tensorboard": tensorboard, "mirrors.mlflow": mlflow,
     }  # fmt: skip
     told = resolve_recipe(FinetuneRecipe, recipe, sets or (), flags=flags)
     if is_helper():

@@ -35,6 +35,8 @@ def _pretrain(
     epochs: Annotated[float | None, typer.Option(help="Passes over the text.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Longer documents are cut into several sequences.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of what is held out, weights, order and masks.")] = None,
+    tensorboard: Annotated[str | None, typer.Option(help="Folder for TensorBoard, which shows the run.")] = None,
+    mlflow: Annotated[str | None, typer.Option(help="URI of MLflow, or env:VARIABLE that holds one.")] = None,
     recipe: RECIPE = None,
     sets: SETS = None,
     store: STORE = DEFAULT_STORE,
@@ -48,6 +50,7 @@ def _pretrain(
     flags = {
         "name": name, "model": model, "data.train": train, "data.test": test,
         "training.epochs": epochs, "text.max_tokens": max_tokens, "seed": seed,
+        "mirrors.tensorboard": tensorboard, "mirrors.mlflow": mlflow,
     }  # fmt: skip
     told = resolve_recipe(PretrainRecipe, recipe, sets or (), flags=flags)
     done = pretrain(told, store=store, progress=TerminalProgress())
