@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
+from app.calling import penjing
 from penjing.app import terminal
 from penjing.app.terminal import TerminalProgress, headline, percent, plain, quality_table, show
 from penjing.core.nouns import Measurement
-from penjing.evaluate import TranslationResult, report
+from penjing.evaluate import TranslationChange, TranslationResult, report
 
 
 def console(*, terminal):
@@ -81,3 +84,17 @@ def test_translations_show_bleu_and_chrf(capsys):
 
 def test_every_measure_that_the_report_names_has_a_name_at_the_terminal():
     assert set(report._NAMES) - {"nll", "brier"} == set(terminal._SHARES) | set(terminal._NUMBERS)
+
+
+def test_a_version_whose_speed_was_not_measured_has_no_empty_table(monkeypatch):
+    figure = Measurement(value=0.0, low=-0.01, high=0.01, n=9)
+    change = TranslationChange(
+        n=9, baseline=figure, candidate=figure, difference=figure, chrf_difference=figure, agreement=figure
+    )
+    bundle = SimpleNamespace(reference="w/2", path=Path("store/w/2"))
+    done = SimpleNamespace(bundle=bundle, comparison=change, systems=())
+    monkeypatch.setattr("penjing.app.quantize.quantize", lambda *_, **__: done)
+    ran = penjing("quantize", "w/1")
+    assert ran.status == 0
+    assert "Through the server" not in ran.out
+    assert "Registered w/2" in ran.out

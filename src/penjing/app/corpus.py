@@ -131,7 +131,7 @@ def _told(recipe: PretrainRecipe, progress: Progress) -> Iterator[str]:
     for number, document in enumerate(_texts(recipe, "train"), start=1):
         characters += len(document)
         if number % _SHOWN_EVERY == 0:
-            progress.say(f"  {number:,} documents, {characters / 1e6:,.0f} million characters tokenised …")
+            progress.say(f"  {number:,} documents, {characters:,} characters tokenised …")
         yield document
 
 

@@ -43,8 +43,9 @@ def scratch_checkpoint(recipe: FinetuneRecipe, texts: Iterable[str], target: Pat
 def _write_tokenizer(recipe: ScratchRecipe, texts: Iterable[str], folder: Path) -> int:
     """Number of its ids, the padding token last, as Marian's engine wants it."""
     tokenizer = Tokenizer(models.Unigram())
+    # Not NFKC: a translation would have "," and "!" where Chinese has "，" and "！".
     tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFKC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")

@@ -96,9 +96,10 @@ class PackedDecoder(nn.Module):
         segments = SegmentLayout(batch.first, batch.lengths, cells=len(batch.ids))
         config = self.model.config
         before, config._attn_implementation = config._attn_implementation, IMPLEMENTATION
+        embedded = self.model.get_input_embeddings()(batch.ids[None])  # of ids, GPT-2 warns that no mask is given
         try:
             found = self.model.base_model(
-                input_ids=batch.ids[None], position_ids=batch.positions[None], use_cache=False, segments=segments
+                inputs_embeds=embedded, position_ids=batch.positions[None], use_cache=False, segments=segments
             )
         finally:
             config._attn_implementation = before

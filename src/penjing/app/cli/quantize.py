@@ -48,8 +48,9 @@ def _quantize(
         print_json(version_facts(done.bundle))
         return
     (metric,) = done.comparison.differences
+    if done.systems:
+        show(speed_table(done.systems, title="Through the server, in turns, with the test texts", metric=metric))
     show(
-        speed_table(done.systems, title="Through the server, in turns, with the test texts", metric=metric),
         change_line(done.comparison),
         f"Registered {done.bundle.reference}. Report: {done.bundle.path / 'report.html'}",
     )
