@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +78,11 @@ def _run_all(engine: Engine, batches: Iterator[PackedBatch]) -> Iterator[tuple[P
     def run(batch: PackedBatch) -> tuple[PackedBatch, Floats]:
         return batch, engine.run(batch)
 
+    first = list(islice(batches, 2))
+    if len(first) == 1:  # a question, say: a thread of its own would cost and gain nothing
+        yield run(first[0])
+        return
+    batches = chain(first, batches)
     with ThreadPoolExecutor(engine.instances) as pool:
         waiting: deque[Future[tuple[PackedBatch, Floats]]] = deque(
             pool.submit(run, batch) for batch in islice(batches, 2 * engine.instances)

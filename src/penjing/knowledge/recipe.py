@@ -72,7 +72,7 @@ class SearchRecipe(Frozen):
     rerank: int = Field(10, ge=1, le=200)
     read: int = Field(3, ge=1, le=100)
     read_first: int | None = Field(1, ge=1)
-    sure: float = Field(0.5, ge=0, le=1)
+    sure: float = Field(0.4, ge=0, le=1)
     threshold: float | None = Field(None, ge=0, le=1)
 
 

@@ -73,9 +73,8 @@ async def search(base: Base, question: str, *, models: Models, told: KnowledgeRe
         vector = (await models.vectors([question]))[0]
         near = await models.aside(partial(base.by_vector, vector, most=candidates))
     best = fused([[hit.chunk for hit in hits] for hits in (words, near) if hits])
-    found = await models.aside(
-        partial(_placed, base, best[: max(most, told.search.rerank)], words=words, vector=vector)
-    )
+    wanted = max(most, told.search.rerank) if told.reranker else most
+    found = await models.aside(partial(_placed, base, best[:wanted], words=words, vector=vector))
     return (await _reranked(found, question, models=models, told=told))[:most]
 
 
