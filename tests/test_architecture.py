@@ -201,6 +201,8 @@ LONGER_FUNCTIONS = {
     "src/penjing/app/export.py:export": "a command's steps in order",
     "src/penjing/app/distill.py:_teach": "a command's steps in order",
     "src/penjing/app/finishing.py:finish": "a command's steps in order",
+    "src/penjing/app/distill_writing.py:distill_writer": "a command's steps in order",
+    "src/penjing/app/studying.py:train_writer": "a parameter a line",
     "src/penjing/app/cli/distill.py:_distill": "a parameter a line for each option",
     "src/penjing/app/finetune.py:finetune": "a command's steps in order",
     "src/penjing/app/pretrain.py:pretrain": "a command's steps in order",

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from penjing.app.distill_writing import Lessons as WriterLessons
+from penjing.app.distill_writing import distill_writer, refuse_unlike_writers, rewritten
 from penjing.app.finishing import Baseline, Finished, finish
 from penjing.app.holding import holder
 from penjing.app.mirrors.base import Run
@@ -26,12 +28,13 @@ from penjing.app.teachers import Teacher, find_teachers, mean_outputs
 from penjing.core.errors import DataError, UsageError
 from penjing.core.files import digest
 from penjing.core.machine import describe_machine
-from penjing.core.nouns import Task
+from penjing.core.nouns import Task, Translation
 from penjing.core.progress import SILENT, Progress
 from penjing.core.recipe import check_recipe, recipe_digest
 from penjing.data import DataRecipe, read_texts
 from penjing.data.overlap import text_key
 from penjing.models.checkpoint import Checkpoint, find_checkpoint, inspect_checkpoint
+from penjing.models.tasks import WRITING_TASKS
 from penjing.store import ManifestDraft, Parent, Store, TextLimits
 from penjing.tasks.text_classification import texts_of
 from penjing.tokens import Encoding, Text, TextEncoder
@@ -103,6 +106,8 @@ def _teach(
 ) -> Distilled:
     first = teachers[0].bundle.manifest
     origin = _origin(command, teachers[0], checkpoint)
+    if first.task in WRITING_TASKS:
+        return _teach_writer(command, teachers, checkpoint, origin=origin, home=home, progress=progress)
     text = TextSettings(checkpoint.tokenizer, origin.text.max_tokens, origin.text.overlap)
     _refuse_other_tokens(command, teachers, text)
     data = prepare(origin.data, flow_of(first.task), text, seed=origin.seed, progress=progress, outputs=first.labels)
@@ -147,6 +152,30 @@ def _teach(
     return Distilled(ended, trained.seconds, len(more))
 
 
+def _teach_writer(
+    command: DistillCommand,
+    teachers: list[Teacher],
+    checkpoint: Checkpoint,
+    *,
+    origin: FinetuneRecipe,
+    home: Store,
+    progress: Progress,
+) -> Distilled:
+    refuse_unlike_writers(command, teachers[0], checkpoint)
+    limits, how = origin.text, teachers[0].bundle.manifest.translation
+    text = TextSettings(
+        checkpoint.tokenizer, limits.max_tokens, limits.overlap, translation=how, start=checkpoint.start_id
+    )
+    data = prepare(origin.data, flow_of(origin.task), text, seed=origin.seed, progress=progress)
+    if command.sequence:
+        data = rewritten(command, data, teachers[0], text=text, home=home, progress=progress)
+    states = _run_directory(command, teachers, data, checkpoint, home=home)
+    draft = _draft(command, origin, checkpoint, teachers=teachers, data=data, notes=[])
+    lessons = WriterLessons(origin, draft.model_copy(update={"translation": how}), data, states)
+    ended, seconds = distill_writer(command, teachers[0], checkpoint, lessons=lessons, home=home, progress=progress)
+    return Distilled(ended, seconds, 0)
+
+
 def _origin(command: DistillCommand, first: Teacher, checkpoint: Checkpoint) -> FinetuneRecipe:
     """The fine-tuning that would have made the student without a teacher: later steps find its data by it."""
     text, behind = first.bundle.manifest.text, None
@@ -163,6 +192,7 @@ def _origin(command: DistillCommand, first: Teacher, checkpoint: Checkpoint) -> 
         "task": first.bundle.manifest.task,
         "model": command.student or command.teachers[0],
         "data": command.data or (behind.data if behind else None),
+        "translation": first.bundle.manifest.translation or Translation(),
         "text": TextRecipe(max_tokens=max_tokens, stride=min(text.stride, max_tokens // 2) or None),
         "training": command.training,
         "export": command.export,

@@ -25,8 +25,10 @@ class DistillCommand(Frozen):
         static_width: numbers in an embedding of a static student.
         layers: how many of that model's layers the student keeps, evenly spread, or which, counted from 1; None is all.
         data: what to learn from and to be judged on; None is what the first teacher was made from.
-        unlabelled: more texts to learn from, labels neither needed nor read; of text classification only. Texts of
-            the test split are left out.
+        unlabelled: more texts to learn from, labels neither needed nor read; of text classification, and of translation
+            with ``sequence``. Texts of the test split are left out.
+        sequence: of translation: the teacher translates the sources anew, and its translations take the place of those
+            in the data; L_CE is then of these.
         checkpoint: what the version holds: ``whole`` weights, or ``sparse`` ones where that is smaller.
         max_drop: the accuracy (F1, …), as a share, that may be lost to the first teacher on the test split; None asks
             for no gate.
@@ -42,6 +44,7 @@ class DistillCommand(Frozen):
     layers: Annotated[int, Field(ge=1)] | tuple[Annotated[int, Field(ge=1)], ...] | None = None
     data: DataRecipe | None = None
     unlabelled: str | None = None
+    sequence: bool = False
     distill: DistillationRecipe = DistillationRecipe()
     checkpoint: Literal["whole", "sparse"] = "whole"
     max_drop: float | None = Field(None, ge=0, le=1)

@@ -21,10 +21,11 @@ from penjing.core.files import digest
 from penjing.core.nouns import Problem, Task
 from penjing.core.progress import Progress
 from penjing.models.checkpoint import Checkpoint, find_checkpoint
+from penjing.models.tasks import WRITING_TASKS
 from penjing.store import Bundle, Parent, Store, parse_reference
 from penjing.tokens import Encoding
 
-TAUGHT = (Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION, Task.QUESTION_ANSWERING)
+TAUGHT = (Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION, Task.QUESTION_ANSWERING, *WRITING_TASKS)
 
 Floats = npt.NDArray[np.float32]
 
