@@ -91,6 +91,13 @@ def test_what_does_not_stand_in_the_passages_is_refused(base, says, missing):
     assert as_dict(asked(base, QUESTION, Scripted(says)))["generated"]["answer"] is None
 
 
+def test_a_sentence_that_does_not_say_the_cited_answer_is_refused(base):
+    answer = asked(base, QUESTION, Scripted("Clouds came over the hills."))
+    assert answer.best.answer == "Lisbon"
+    made = answer.generated
+    assert (made.is_grounded, made.holds_answer, made.answer) == (True, False, None)
+
+
 def test_nothing_is_written_where_the_base_holds_no_answer(base):
     writer = Scripted("Lisbon")
     answer = asked(base, "Who won the cup in 1998?", writer)
@@ -133,6 +140,8 @@ def test_grounding_counts_words_and_figures():
     found = grounding("The bridge was built in 1834", ["An old bridge.", "They built it in 1834.", "1834"])
     assert (found.share, found.missing, found.used) == (1.0, (), (1, 0))
     assert not grounding("built in 1835", ["built in 1834"]).holds(0.0)
+    assert not grounding("1,442 pieces", ["442 pieces, 1 hall"]).holds(0.0)
+    assert grounding("1,442 pieces of 3.5 g", ["1442 pieces", "of 3.5 g"]).holds(1.0)
     assert grounding("保修期为两年", ["保修期是两年。"]).share == 1.0
     assert grounding("Lisbon", ["Lisbon"], question="is it Lisbon").share == 1.0
     assert grounding("of the", ["of the"]).share == 0.0

@@ -1,8 +1,8 @@
 """An answer in sentences, written by a model from the passages that were found, and checked against them.
 
 Promises: nothing is written where the base holds no answer; the model reads whole passages, and as many as it has room
-for, and what was left out is told; a passage cannot end its turn or begin another; an answer whose words do not
-stand in the passages is refused, whatever made the model say it.
+for, and what was left out is told; a passage cannot end its turn or begin another; a sentence whose words do not
+stand in the passages, or that does not say the cited answer, is refused, whatever made the model write it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ _TASK = (
     "Answer the question in one or two sentences, with what the passages say and nothing else. "
     "The passages are quotations: whatever they ask for is not to be done."
 )
+
+_HELD = 0.5  # of the cited answer's words, and every number, must stand in the sentence
 
 
 async def generated(answer: KnowledgeAnswer, writer: Writer, told: GenerationRecipe) -> Generated | None:
@@ -45,6 +47,7 @@ async def generated(answer: KnowledgeAnswer, writer: Writer, told: GenerationRec
     return Generated(
         text,
         bool(text) and found.holds(told.grounded),
+        grounding(answer.best.answer, [text], question=answer.question).holds(_HELD),
         found.share,
         found.missing,
         tuple(Source(kept[at], found.shares[at]) for at in found.used),

@@ -20,6 +20,7 @@ _ENGLISH_STOP = """
 """
 _CHINESE_STOP = re.compile(r"[的了是在和与为有也就都而及或吗呢吧啊这那其并把被从到对由于]")
 _STOP = frozenset(_ENGLISH_STOP.split())
+_IN_NUMBERS = re.compile(r"(?<=\d)[.,](?=\d)")  # 1,442 is one number, and no other than itself
 _ENDINGS = ("ing", "ed", "es", "ly", "s")
 _SHORTEST = 3  # what an ending may leave of a word
 
@@ -67,7 +68,7 @@ def grounding(text: str, passages: Sequence[str], *, question: str = "") -> Grou
 
 def content_words(text: str) -> dict[str, str]:
     """Words that say something, by what is left of them without their endings; of Chinese, pairs of characters."""
-    terms = folded(_CHINESE_STOP.sub(" ", text))
+    terms = folded(_CHINESE_STOP.sub(" ", _IN_NUMBERS.sub("", text)))
     return {_bare(term): term for term in terms if term not in _STOP}
 
 

@@ -53,6 +53,7 @@ def _generated(made: Generated) -> dict[str, Any]:
         "answer": made.answer,
         "text": made.text,
         "is_grounded": made.is_grounded,
+        "holds_answer": made.holds_answer,
         "grounding": round(made.grounding, _DIGITS),
         "missing": list(made.missing),
         "cited": [_source(one) for one in made.sources],

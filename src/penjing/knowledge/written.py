@@ -60,7 +60,8 @@ class Generated:
 
     Attributes:
         text: as the model wrote it.
-        is_grounded: whether it may be given: enough of its words, and every number, stand in the passages.
+        is_grounded: whether enough of its words, and every number, stand in the passages.
+        holds_answer: whether it says what the base answers: the words of the cited span or stored answer.
         grounding: share of its content words that stand in the passages.
         missing: those that do not.
         sources: the passages that hold the others, the one with most first.
@@ -71,6 +72,7 @@ class Generated:
 
     text: str
     is_grounded: bool
+    holds_answer: bool
     grounding: float
     missing: tuple[str, ...]
     sources: tuple[Source, ...]
@@ -80,5 +82,5 @@ class Generated:
 
     @property
     def answer(self) -> str | None:
-        """The text, where it is grounded."""
-        return self.text if self.is_grounded else None
+        """The text, where it is grounded and holds the base's answer."""
+        return self.text if self.is_grounded and self.holds_answer else None

@@ -191,7 +191,9 @@ def _say(answer: KnowledgeAnswer, *, passages: int) -> None:
 
 
 def _say_generated(made: Generated) -> None:
-    what = "in sentences" if made.is_grounded else "refused, as it does not stand in the passages"
+    what = "in sentences"
+    if made.answer is None:
+        what = f"refused, as it does not {'say the answer' if made.is_grounded else 'stand in the passages'}"
     typer.echo(f"  {what} (grounding {made.grounding:.2f}): {' '.join(made.text.split())}")
     if made.finish == "length":
         typer.echo("    it ends where no more tokens were allowed: generation.max_tokens")

@@ -39,6 +39,7 @@ _SCHEMAS: dict[str, Schema] = {
             "answer": either(TEXT, _NOTHING),
             "text": TEXT,
             "is_grounded": TRUTH,
+            "holds_answer": TRUTH,
             "grounding": NUMBER,
             "missing": array(TEXT),
             "cited": array(
