@@ -142,7 +142,7 @@ def rungs_of(
         told = "static student" if student.is_static else f"student of {many:g}"
         rungs.append(Rung(told, student.name, 1, work, do(distill, student), many))
     for one in list(rungs):
-        # A static student's weight lies in its embeddings, which OpenVINO's static int8 leaves as they are.
+        # For a static student OpenVINO's static int8 is as small, agrees less and is no faster (docs/decisions/0023).
         recipe = QuantizeRecipe(max_drop=None, engine="onnxruntime" if one.told.startswith("static") else "auto")
         int8 = QuantizeCommand(model=f"{one.model}/1", quantize=recipe, measure=_BRIEF, seed=command.seed)
         rungs.append(Rung(f"{one.told}, int8", one.model, 2, 2 * one.layers * judged, do(quantize, int8), one.layers))
