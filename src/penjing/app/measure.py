@@ -165,8 +165,9 @@ def run_concurrently(jobs: Sequence[Callable[[], object]]) -> None:
 def trial_texts(part: Part, flow: TaskFlow, *, most: int = 2000) -> tuple[list[Text], list[int]]:
     """Texts drawn at random from a split, always the same ones, and their token counts."""
     chosen = np.random.default_rng(0).permutation(part.split.rows)[:most].tolist()
-    sent = part.trial or flow.texts(part.split.examples)
-    return [sent[row] for row in chosen], [part.tokens_of(row) for row in chosen]
+    examples = part.split.examples
+    sent = [part.trial[row] for row in chosen] if part.trial else flow.texts([examples[row] for row in chosen])
+    return sent, [part.tokens_of(row) for row in chosen]
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from penjing.models.loading import load_model, save_checkpoint
 from penjing.models.packed import PackedEncoder
 from penjing.models.pooling import write_embedding
 from penjing.tasks.regression import Scale
+from penjing.tokens.compact import CompactEncodings
 from penjing.train.loop import TrainingResult, train
 from penjing.train.profile import UNTIMED, Clock, Profile
 from penjing.train.ranks import joined
@@ -173,4 +174,5 @@ def _write(fitted: Fitted, checkpoint: Checkpoint, *, target: Path, embedding: E
 
 
 def _training_set(part: Part) -> TrainingSet:
-    return TrainingSet(part.sequences, part.targets, part.weights, together=part.together)
+    lengths = part.sequences.lengths if isinstance(part.sequences, CompactEncodings) else None
+    return TrainingSet(part.sequences, part.targets, part.weights, together=part.together, lengths=lengths)

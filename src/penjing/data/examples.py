@@ -11,7 +11,7 @@ and order of its examples and on nothing else (not on paths, formats or machines
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -250,14 +250,14 @@ class Split(Generic[E]):
     Attributes:
         name: ``train``, ``validation`` or ``test``.
         source: as the recipe named it.
-        examples: in source order.
+        examples: in source order; a tuple, or on the disk where they are many.
         sha256: digest of the examples' content and order.
         out_of_scope: the label of texts that belong to none of the others; None where there is none.
     """
 
     name: str
     source: str
-    examples: tuple[E, ...]
+    examples: Sequence[E]
     sha256: str
     out_of_scope: str | None = None
 
@@ -269,7 +269,8 @@ class Split(Generic[E]):
 
 def make_split(name: str, source: str, examples: Iterable[E], *, out_of_scope: str | None = None) -> Split[E]:
     """A split with its digest taken."""
-    held = tuple(examples)
+    is_ready = isinstance(examples, Sequence) and not isinstance(examples, list)  # a tuple, or on the disk
+    held: Sequence[E] = examples if is_ready else tuple(examples)  # type: ignore[assignment]
     return Split(name, source, held, content_digest(held), out_of_scope)
 
 

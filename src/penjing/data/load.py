@@ -13,11 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
+import numpy as np
+import numpy.typing as npt
+
 from penjing.core.errors import DataError
 from penjing.core.nouns import Task
 from penjing.data.examples import Kind, Split, TextExample, make_split
 from penjing.data.kinds import labels_in, taking
-from penjing.data.overlap import Keyed, grouped, settle_leaks, text_key, with_keys
+from penjing.data.overlap import Keyed, grouped, keys_of, settle_leaks, with_keys
 from penjing.data.recipe import DataRecipe
 from penjing.data.report import DataReport, SplitReport, count_labels, count_replaced, measure_lengths
 from penjing.data.sampling import ROLES, hold_out, limit_rows
@@ -66,7 +69,7 @@ def load_splits(recipe: DataRecipe, task: Task, *, seed: int = 0) -> TaskData[An
     sources = _sources(recipe)
     intakes = {role: _take(source, role, recipe, task) for role, source in sources.items()}
     how = taking(task, recipe.problem)
-    parts = {role: with_keys(intake.examples, how.unit) for role, intake in intakes.items()}
+    parts = {role: with_keys(intake.examples.settled(), how.unit) for role, intake in intakes.items()}
     notes = hold_out(parts, recipe, seed)
     leaks = settle_leaks(parts, recipe.on_leak)
     how.check(parts["train"].examples, recipe.train)
@@ -110,7 +113,7 @@ def load_split(
     """
     recipe = recipe or DataRecipe(train=source)
     unit = taking(task, recipe.problem).unit
-    parts = {"test": with_keys(_take(source, "test", recipe, task).examples, unit)}
+    parts = {"test": with_keys(_take(source, "test", recipe, task).examples.settled(), unit)}
     _settle_unseen(parts, labels, drop=recipe.on_unseen_label == "drop")
     limit_rows(parts, recipe, seed)
     return make_split("test", source, parts["test"].examples, out_of_scope=recipe.out_of_scope)
@@ -187,8 +190,8 @@ def _check_scope(label: str | None, labels: Sequence[str], source: str) -> None:
 def _describe(
     split: Split[Any], part: Keyed[Any], intake: Intake[Any] | None, labels: Sequence[str], *, unseen: int
 ) -> SplitReport:
-    groups = grouped([text_key(example.texts) for example in part.examples])
-    conflicts = [group[0] for group in groups if len({part.examples[index].labels for index in group}) > 1]
+    group, first = grouped(keys_of(example.texts for example in part.examples))
+    conflicts = _conflicts(part.examples, group, first)
     return SplitReport(
         name=split.name,
         source=split.source,
@@ -202,8 +205,16 @@ def _describe(
         mended=len(intake.mended) if intake else 0,
         repeated=len(intake.repeated) if intake else 0,
         unseen_dropped=unseen,
-        repeats=split.rows - len(groups),
+        repeats=split.rows - len(first),
         conflicts=len(conflicts),
         first_conflicts=tuple(part.examples[index].origin for index in conflicts[:_SHOWN]),
         replaced=count_replaced(split.examples),
     )
+
+
+def _conflicts(examples: Sequence[Any], group: npt.NDArray[np.int64], first: npt.NDArray[np.int64]) -> list[int]:
+    """Where each text that stands under more than one label stands first."""
+    labels: dict[int, set[tuple[str, ...]]] = {}
+    for row in np.flatnonzero(np.bincount(group)[group] > 1):
+        labels.setdefault(int(group[row]), set()).add(examples[int(row)].labels)
+    return [int(first[number]) for number in sorted(labels) if len(labels[number]) > 1]

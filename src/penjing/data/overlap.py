@@ -11,11 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from penjing.core.errors import DataError
 from penjing.data.examples import Example, Kind
 from penjing.data.report import Leak
+from penjing.data.shelf import picked
 
 Key = bytes
+Keys = npt.NDArray[np.bytes_]  # all of 16 bytes, so that NumPy's disregard of zeros at their end changes nothing
 
 # In each pair the first gives up what it shares: the test split is never touched.
 _YIELDS_TO = (("validation", "test"), ("train", "test"), ("train", "validation"))
@@ -24,19 +29,15 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Keyed(Generic[Kind]):
-    """Examples and, in parallel, the key of what of each may stand in one split only."""
+    """Examples and, in parallel, the key of what of each may stand in one split only: ``S16`` (examples,)."""
 
-    examples: list[Kind]
-    keys: list[Key]
+    examples: Sequence[Kind]
+    keys: Keys
 
-    def at(self, indices: Iterable[int]) -> Keyed[Kind]:
+    def at(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Keyed[Kind]:
         """The chosen ones, in the order given."""
-        chosen = list(indices)
-        return Keyed([self.examples[i] for i in chosen], [self.keys[i] for i in chosen])
-
-    def same_text(self) -> list[list[int]]:
-        """Indices of equal keys together, by first occurrence."""
-        return grouped(self.keys)
+        chosen = np.asarray(indices, np.int64)
+        return Keyed(picked(self.examples, chosen), self.keys[chosen])
 
 
 def texts_of(example: Example) -> tuple[str, ...]:
@@ -44,22 +45,32 @@ def texts_of(example: Example) -> tuple[str, ...]:
     return example.texts
 
 
-def with_keys(examples: list[Kind], unit: Callable[[Kind], tuple[str, ...]] = texts_of) -> Keyed[Kind]:
+def with_keys(examples: Sequence[Kind], unit: Callable[[Kind], tuple[str, ...]] = texts_of) -> Keyed[Kind]:
     """Compute the keys.
 
     Args:
         examples: of one source.
         unit: example → the texts that may stand in one split only.
     """
-    return Keyed(examples, [text_key(unit(example)) for example in examples])
+    return Keyed(examples, keys_of(map(unit, examples)))
 
 
-def grouped(keys: Sequence[Key]) -> list[list[int]]:
-    """Indices of equal keys together, by first occurrence."""
-    groups: dict[Key, list[int]] = {}
-    for index, key in enumerate(keys):
-        groups.setdefault(key, []).append(index)
-    return list(groups.values())
+def keys_of(texts: Iterable[tuple[str, ...]]) -> Keys:
+    """The key of each."""
+    return np.fromiter(map(text_key, texts), "S16")
+
+
+def grouped(keys: Keys) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Equal keys by number, counted by first occurrence.
+
+    Returns:
+        int64 (keys,), the number of each; int64 (groups,), where each number stands first.
+    """
+    _, first, sorted_number = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    number = np.empty_like(order)
+    number[order] = np.arange(len(order))
+    return number[sorted_number], first[order]
 
 
 def text_key(texts: tuple[str, ...]) -> Key:
@@ -86,17 +97,18 @@ def settle_leaks(parts: dict[str, Keyed[Kind]], policy: Literal["drop", "error",
 
 
 def _settle(parts: dict[str, Keyed[Kind]], loser: str, keeper: str, *, drop: bool) -> Leak:
-    part, taken = parts[loser], frozenset(parts[keeper].keys)
-    shared = [index for index, key in enumerate(part.keys) if key in taken]
-    first = tuple(part.examples[index].origin for index in shared[:_SHOWN])
-    if drop and shared:
+    part = parts[loser]
+    is_shared = np.isin(part.keys, parts[keeper].keys)
+    shared = np.flatnonzero(is_shared)
+    first = tuple(part.examples[int(index)].origin for index in shared[:_SHOWN])
+    if drop and len(shared):
         if len(shared) == len(part.keys):
             raise DataError(
                 f"every text of {loser} is in {keeper} too",
                 expected="splits that differ",
                 do=f"Name another source as {keeper}:, or none to have one held out of train.",
             )
-        parts[loser] = part.at(index for index, key in enumerate(part.keys) if key not in taken)
+        parts[loser] = part.at(np.flatnonzero(~is_shared))
     return Leak(split=loser, also_in=keeper, rows=len(shared), first=first, dropped=drop)
 
 

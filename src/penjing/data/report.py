@@ -132,7 +132,7 @@ class DataReport(Frozen):
 
 def measure_lengths(examples: Sequence[Example]) -> Lengths:
     """Percentiles over at least one example."""
-    sizes = np.array([sum(map(len, example.texts)) for example in examples])
+    sizes = np.fromiter((sum(map(len, example.texts)) for example in examples), np.int64)
     p5, p50, p95, p99 = (int(value) for value in np.percentile(sizes, (5, 50, 95, 99)).round())
     return Lengths(p5=p5, p50=p50, p95=p95, p99=p99, longest=int(sizes.max()))
 

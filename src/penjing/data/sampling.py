@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from penjing.core.errors import DataError
 from penjing.data.examples import Example, Kind
-from penjing.data.overlap import Keyed
+from penjing.data.overlap import Keyed, grouped
 from penjing.data.recipe import DataRecipe
+from penjing.data.shelf import picked
 
 ROLES = ("train", "validation", "test")
 
@@ -37,15 +38,15 @@ def hold_out(parts: dict[str, Keyed[Kind]], recipe: DataRecipe, seed: int) -> li
         if role in parts or fraction is None:
             continue
         train = parts["train"]
-        groups = train.same_text()
-        labels = strata_of([train.examples[group[0]] for group in groups])
-        held = stratified_choice(labels, max(1, round(fraction * len(groups))), seed=_stream(seed, role), spare=True)
+        group, first = grouped(train.keys)
+        labels = strata_of(picked(train.examples, first))
+        held = stratified_choice(labels, max(1, round(fraction * len(first))), seed=_stream(seed, role), spare=True)
         if not held:
-            raise _too_few(recipe.train, len(groups), role)
-        out = {index for group in held for index in groups[group]}
-        parts[role] = train.at(sorted(out))
-        parts["train"] = train.at(index for index in range(len(train.keys)) if index not in out)
-        notes.append(f"{role}: {len(out):,} rows held out of train{_by_share(labels)}, seed {seed}")
+            raise _too_few(recipe.train, len(first), role)
+        out = np.isin(group, held)
+        parts[role] = train.at(np.flatnonzero(out))
+        parts["train"] = train.at(np.flatnonzero(~out))
+        notes.append(f"{role}: {int(out.sum()):,} rows held out of train{_by_share(labels)}, seed {seed}")
     return notes
 
 

@@ -6,6 +6,7 @@ writes them, without blanks around them; texts are left as they are.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -14,6 +15,7 @@ from penjing.core.errors import DataError
 from penjing.data.columns import TextColumns, choose_text_columns, choose_texts
 from penjing.data.examples import Kind, Row, TextExample
 from penjing.data.recipe import DataRecipe
+from penjing.data.shelf import Shelf
 
 _SHOWN = 5
 
@@ -31,7 +33,7 @@ class Intake(Generic[Kind]):
         repeated: origins of rows that give a label twice.
     """
 
-    examples: list[Kind] = field(default_factory=list)
+    examples: Shelf[Kind] = field(default_factory=Shelf)
     blank: list[str] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
     misaligned: list[str] = field(default_factory=list)
@@ -182,7 +184,7 @@ def label_value(row: Row, column: str) -> str | None:
     if value is None or value != value:  # NaN stands for a missing value in tables
         return None
     if isinstance(value, str):
-        return text_value(row, column).strip() or None
+        return sys.intern(text_value(row, column).strip()) or None  # one of each label, not one of each row
     if isinstance(value, bool | int | float):
         return str(value)
     raise DataError(

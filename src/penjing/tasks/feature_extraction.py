@@ -10,7 +10,7 @@ NumPy only, but for the loss, which is handed torch tensors; so the server can u
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +32,12 @@ _SHORTEST = 1e-12  # a vector of zeros stays one
 
 def texts_of(examples: Iterable[PairExample]) -> list[Text]:
     """All texts one after another: of a pair the first, then the second."""
-    return [text for example in examples for text in example.texts]
+    return list(each_text(examples))
+
+
+def each_text(examples: Iterable[PairExample]) -> Iterator[Text]:
+    """The same, one at a time."""
+    return (text for example in examples for text in example.texts)
 
 
 def targets_of(examples: Sequence[PairExample]) -> npt.NDArray[np.float64]:

@@ -12,7 +12,7 @@ NumPy only, but for the loss, which is handed torch tensors; so the server can u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -53,7 +53,12 @@ class Prediction:
 
 def texts_of(examples: Iterable[TextExample | MultiLabelExample | PairExample]) -> list[Text]:
     """What the tokenizer takes: a text, or a pair."""
-    return [example.text if example.pair is None else (example.text, example.pair) for example in examples]
+    return list(each_text(examples))
+
+
+def each_text(examples: Iterable[TextExample | MultiLabelExample | PairExample]) -> Iterator[Text]:
+    """The same, one at a time."""
+    return (example.text if example.pair is None else (example.text, example.pair) for example in examples)
 
 
 def targets_of(examples: Sequence[TextExample], labels: Sequence[str]) -> npt.NDArray[np.int64]:

@@ -18,8 +18,9 @@ from penjing.engines import Engine
 from penjing.engines.bulk import bulk_outputs
 from penjing.evaluate import Change, PairScorer
 from penjing.tasks import feature_extraction
-from penjing.tasks.feature_extraction import targets_of, texts_of
+from penjing.tasks.feature_extraction import each_text, targets_of
 from penjing.tokens import Reads, Text, TextEncoder
+from penjing.tokens.compact import encode_all
 from penjing.train.recipe import TrainingRecipe
 
 Ints = npt.NDArray[np.int32]
@@ -39,7 +40,8 @@ class FeatureExtractionFlow(WithoutLabels):
     def part(self, split: Split[PairExample], text: TextSettings, outputs: Sequence[str]) -> Part:
         """One sequence a text, cut to the limit; of pairs two, one after the other."""
         del outputs
-        sequences = TextEncoder(text.tokenizer, max_tokens=text.max_tokens).encode(texts_of(split.examples))
+        encoder = TextEncoder(text.tokenizer, max_tokens=text.max_tokens)
+        sequences = encode_all(encoder, each_text(split.examples))
         targets, together = targets_of(split.examples), len(split.examples[0].texts)
         weights = np.arange(len(sequences)) % together == 0
         return Part(split, sequences, targets, weights.astype(np.int64), together=together)

@@ -18,8 +18,9 @@ from penjing.data import Split
 from penjing.engines import Engine
 from penjing.engines.bulk import bulk_outputs
 from penjing.evaluate import Change
-from penjing.tasks.text_classification import texts_of
+from penjing.tasks.text_classification import each_text, texts_of
 from penjing.tokens import Reads, Text, TextEncoder
+from penjing.tokens.compact import encode_all
 from penjing.train.recipe import TrainingRecipe
 
 
@@ -54,7 +55,7 @@ class TextClassificationFlow:
         """One sequence a text, cut to the limit."""
         encoder = TextEncoder(text.tokenizer, max_tokens=text.max_tokens)
         targets = self._problem.targets(split.examples, outputs)
-        return Part(split, encoder.encode(texts_of(split.examples)), targets)
+        return Part(split, encode_all(encoder, each_text(split.examples)), targets)
 
     def refuse_unteachable(self, part: Part) -> None:
         """Whatever was read has targets."""

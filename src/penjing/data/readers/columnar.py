@@ -24,7 +24,7 @@ def read_parquet(path: Path, options: ReadOptions) -> Iterator[Row]:
     """
     del options
     parquet = require("pyarrow.parquet", extra="data")
-    return _rows(path, lambda: parquet.ParquetFile(path).iter_batches(_BATCH_ROWS))
+    return _rows(path, lambda: _parquet_batches(parquet, path))
 
 
 def read_arrow(path: Path, options: ReadOptions) -> Iterator[Row]:
@@ -37,6 +37,13 @@ def read_arrow(path: Path, options: ReadOptions) -> Iterator[Row]:
     del options
     arrow = require("pyarrow", extra="data")
     return _rows(path, lambda: _arrow_batches(arrow, path))
+
+
+def _parquet_batches(parquet: Any, path: Path) -> Iterator[Any]:
+    """A row group after the other: asked for all at once, pyarrow fetches ahead and holds much of the file."""
+    with parquet.ParquetFile(path, pre_buffer=False) as opened:
+        for group in range(opened.num_row_groups):
+            yield from opened.iter_batches(_BATCH_ROWS, row_groups=[group])
 
 
 def _arrow_batches(arrow: Any, path: Path) -> Iterator[Any]:
