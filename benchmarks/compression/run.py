@@ -153,7 +153,7 @@ def _row(
     return SystemResult(
         name=name,
         ours=bundle is not None,
-        settings={} if bundle is None else {"recipe": bundle.manifest.recipe, "notes": list(bundle.manifest.notes)},
+        settings={} if bundle is None else {"notes": list(bundle.manifest.notes)},
         quality={
             "accuracy": found.candidate_accuracy,
             "difference": found.accuracy_difference,
