@@ -153,7 +153,7 @@ def _row(
     return SystemResult(
         name=name,
         ours=bundle is not None,
-        settings={} if bundle is None else {"notes": list(bundle.manifest.notes)},
+        settings={} if bundle is None else {one.source: one.share.value for one in bundle.manifest.stages},
         quality={
             "accuracy": found.candidate_accuracy,
             "difference": found.accuracy_difference,
