@@ -8,7 +8,7 @@ RUN := $(VENV)/.run-$(SUM)
 DEV := $(VENV)/.dev-$(SUM)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help quickstart test test-all check format bench docs clean
+.PHONY: help quickstart test test-all check format tutorials bench docs clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
@@ -42,6 +42,9 @@ check: $(DEV) ## format, lint, types, architecture
 
 format: $(DEV) ## mend what can be mended
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+tutorials: $(DEV) ## the tutorials, command by command (some ten minutes on a quiet core)
+	@$(BIN)/python scripts/tutorials.py $(ARGS)
 
 bench: $(DEV) ## the benchmarks (half an hour on a quiet machine); tables follow from their results
 	@scripts/bench

@@ -44,9 +44,10 @@ class World:
         binaries = Path(sys.executable).parent
         self._environment = os.environ | {"PATH": f"{binaries}:{os.environ['PATH']}", "PENJING_CACHE": str(cache)}
         self._environment.pop("PENJING_STORE", None)
-        beside = folder / TICKETS.relative_to(ROOT)
-        beside.parent.mkdir(parents=True)
-        shutil.copy(TICKETS, beside)
+        for source in (*TICKETS.parent.glob("*.*"), *ROOT.glob("recipes/*")):
+            beside = folder / source.relative_to(ROOT)
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, beside)
 
     def type(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run a shell command to its end; a server is left running instead."""
@@ -69,6 +70,11 @@ class World:
                 shutil.copyfile(bundle.path / name, staging.path / name)
             staging.publish(bundle.manifest.draft())
 
+    def greeting(self) -> str:
+        """What the server said when it began."""
+        lines = (self.folder / "server.log").read_text(encoding="utf-8").splitlines(keepends=True)
+        return [line for line in lines if line.startswith("Serving ")][-1].replace(str(self._port), PORT)
+
     def stop(self) -> None:
         """End the servers."""
         for server in self._servers:
@@ -80,7 +86,7 @@ class World:
         return text.replace(PORT, str(self._port))
 
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        options = {"cwd": self.folder, "env": self._environment, "capture_output": True, "text": True, "timeout": 200}
+        options = {"cwd": self.folder, "env": self._environment, "capture_output": True, "text": True, "timeout": 280}
         return subprocess.run(command, check=False, **options)
 
     def _serve(self, command: str) -> None:
