@@ -63,6 +63,7 @@ def test_the_recipes_that_come_along_are_accepted_and_say_how_they_are_run(file)
     command = text.split()[2]
     check_recipe(WRITER.RECIPES[command], yaml.safe_load(text), origin=str(file))
     assert text.startswith(f"# penjing {command} --recipe recipes/{file.name}\n")
+    assert not [one for one in COMMANDS[command].parameters if one.default == "required"], "more has to be typed"
 
 
 def test_every_yaml_block_of_the_how_tos_is_checked():

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from penjing.app.cli.options import DEFAULT_STORE, JSON, MODEL, RECIPE, SETS, STORE, print_json, version_facts
+from penjing.app.cli.options import (
+    DEFAULT_STORE,
+    JSON,
+    MODEL_UNLESS_RECIPE,
+    RECIPE,
+    SETS,
+    STORE,
+    print_json,
+    version_facts,
+)
 
 _HELP = """Say what may be lost and what must be gained: the fastest smaller version that keeps both, or a refusal.
 
@@ -27,7 +36,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _compress(
-    model: MODEL,
+    model: MODEL_UNLESS_RECIPE = None,
     max_drop: Annotated[float | None, typer.Option(help="Accuracy (F1, …) that may be lost, as a share: 0.02.")] = None,
     min_speedup: Annotated[float | None, typer.Option(help="Requests a second, as a multiple of the model's.")] = None,
     max_mb: Annotated[float | None, typer.Option(help="Megabytes that serving may load.")] = None,

@@ -20,6 +20,9 @@ SETS = Annotated[
 ]
 JSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON for a program to read.")]
 MODEL = Annotated[str, typer.Argument(help="A version: NAME (the newest), NAME/2 or NAME@stable.", show_default=False)]
+MODEL_UNLESS_RECIPE = Annotated[
+    str | None, typer.Argument(help="A version, as NAME/2; or the recipe names it.", show_default=False)
+]
 DEFAULT_STORE = Path("store")
 
 

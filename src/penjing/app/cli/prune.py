@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from penjing.app.cli.options import DEFAULT_STORE, JSON, MODEL, RECIPE, SETS, STORE, print_json, version_facts
+from penjing.app.cli.options import (
+    DEFAULT_STORE,
+    JSON,
+    MODEL_UNLESS_RECIPE,
+    RECIPE,
+    SETS,
+    STORE,
+    print_json,
+    version_facts,
+)
 
 _HELP = """Cut what a version does not need: tokens, layers, attention heads, feed-forward neurons; the result is a
 smaller version, compared with it text by text and through the server.
@@ -29,7 +38,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _prune(
-    model: MODEL,
+    model: MODEL_UNLESS_RECIPE = None,
     name: Annotated[str | None, typer.Option(help="Name of the new version; the model's own by default.")] = None,
     vocabulary: Annotated[
         bool, typer.Option("--vocabulary", help="Drop the tokens that the texts do not need.")

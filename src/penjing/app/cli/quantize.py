@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from penjing.app.cli.options import DEFAULT_STORE, JSON, MODEL, RECIPE, SETS, STORE, print_json, version_facts
+from penjing.app.cli.options import (
+    DEFAULT_STORE,
+    JSON,
+    MODEL_UNLESS_RECIPE,
+    RECIPE,
+    SETS,
+    STORE,
+    print_json,
+    version_facts,
+)
 
 _HELP = """Make the int8 form of a version, prove what it costs on the whole test split and what it gains
 through the server, and register it if it keeps the promise.
@@ -26,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _quantize(
-    model: MODEL,
+    model: MODEL_UNLESS_RECIPE = None,
     engine: Annotated[str | None, typer.Option(help="auto, measure, onnxruntime or openvino.")] = None,
     max_drop: Annotated[float | None, typer.Option(help="Accuracy (F1, …) that may be lost, as a share: 0.02.")] = None,
     data: Annotated[str | None, typer.Option(help="For a version that carries none: file, folder or data set.")] = None,
