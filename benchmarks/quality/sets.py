@@ -75,14 +75,14 @@ def _clinc_scope(folder: Path, scratch: Path) -> DataRecipe:
 def _hotels(folder: Path, scratch: Path) -> DataRecipe:
     del scratch
     return DataRecipe(
-        train=str(folder / "chnsenticorp-htl-waimai/ChnSentiCorp_htl_all.csv"), text="review", limit_train_rows=3000
+        train=str(folder / "chnsenticorp-htl-waimai/ChnSentiCorp_htl_all.csv"), text="review", limit_train_rows=2000
     )
 
 
 def _conll(folder: Path, scratch: Path) -> DataRecipe:
     del scratch
     train, valid, test = (str(folder / "conll2003" / f"{name}.txt") for name in ("train", "valid", "test"))
-    return DataRecipe(train=train, validation=valid, test=test, format="conll", on_leak="report")
+    return DataRecipe(train=train, validation=valid, test=test, format="conll", on_leak="report", limit_train_rows=5000)
 
 
 def _wnut(folder: Path, scratch: Path) -> DataRecipe:
@@ -95,7 +95,7 @@ def _wnut(folder: Path, scratch: Path) -> DataRecipe:
 def _cluener(folder: Path, scratch: Path) -> DataRecipe:
     lines = (folder / "cluener/CLUENER.json").read_text(encoding="utf-8").splitlines()
     rows = _rewritten(scratch / "cluener.jsonl", map(_spans_of, map(json.loads, lines)))
-    return DataRecipe(train=rows, limit_train_rows=5000)
+    return DataRecipe(train=rows, limit_train_rows=3000)
 
 
 def _spans_of(row: dict[str, Any]) -> dict[str, Any]:
@@ -112,13 +112,13 @@ def _spans_of(row: dict[str, Any]) -> dict[str, Any]:
 def _squad(folder: Path, scratch: Path) -> DataRecipe:
     del scratch
     train, test = (str(folder / "squad-v1.1" / f"{name}-v1.1.json") for name in ("train", "dev"))
-    return DataRecipe(train=train, test=test, limit_train_rows=2500, limit_eval_rows=1000)
+    return DataRecipe(train=train, test=test, limit_train_rows=1500, limit_eval_rows=1000)
 
 
 def _cmrc(folder: Path, scratch: Path) -> DataRecipe:
     del scratch
     train, test = (str(folder / "cmrc2018" / f"cmrc2018_{name}.json") for name in ("dev", "trial"))
-    limits = {"limit_train_rows": 800, "limit_eval_rows": 500}
+    limits = {"limit_train_rows": 500, "limit_eval_rows": 500}
     return DataRecipe(train=train, test=test, on_misaligned="widen", **limits)  # one answer of dev stands elsewhere
 
 
@@ -138,13 +138,13 @@ SETS: dict[str, LabelledSet] = {
     "clinc150-scope": LabelledSet(
         "CLINC150, out of scope too", Task.TEXT_CLASSIFICATION, ENGLISH, 64, _clinc_scope, _MANY_CLASSES
     ),
-    "hotels": LabelledSet("ChnSentiCorp hotels, 3,000 rows", Task.TEXT_CLASSIFICATION, CHINESE, 128, _hotels),
-    "conll2003": LabelledSet("CoNLL-2003", Task.TOKEN_CLASSIFICATION, ENGLISH, 128, _conll),
+    "hotels": LabelledSet("ChnSentiCorp hotels, 2,000 rows", Task.TEXT_CLASSIFICATION, CHINESE, 96, _hotels),
+    "conll2003": LabelledSet("CoNLL-2003, 5,000 of 14,987 rows", Task.TOKEN_CLASSIFICATION, ENGLISH, 128, _conll),
     "wnut17": LabelledSet("WNUT-17", Task.TOKEN_CLASSIFICATION, ENGLISH, 128, _wnut),
-    "cluener": LabelledSet("CLUENER, 5,000 rows", Task.TOKEN_CLASSIFICATION, CHINESE, 128, _cluener),
-    "squad": LabelledSet("SQuAD 1.1, 2,500 of 87,599 rows", Task.QUESTION_ANSWERING, ENGLISH, 256, _squad),
+    "cluener": LabelledSet("CLUENER, 3,000 rows", Task.TOKEN_CLASSIFICATION, CHINESE, 128, _cluener),
+    "squad": LabelledSet("SQuAD 1.1, 1,500 of 87,599 rows", Task.QUESTION_ANSWERING, ENGLISH, 256, _squad),
     "cmrc2018": LabelledSet(
-        "CMRC 2018, 800 rows of dev taught, 500 of trial asked", Task.QUESTION_ANSWERING, CHINESE, 512, _cmrc,
+        "CMRC 2018, 500 rows of dev taught, 500 of trial asked", Task.QUESTION_ANSWERING, CHINESE, 512, _cmrc,
         TrainingRecipe(epochs=3, batch_size=16, learning_rate=2e-4),
     ),
 }  # fmt: skip
