@@ -184,4 +184,14 @@ def test_what_cannot_be_served_is_told_before_anything_is_loaded(knowledge_store
         with_knowledge(ServeRecipe(workers=2), {"a": base}, store=knowledge_store)
     recipe, _ = with_knowledge(ServeRecipe(models=("other",)), {"a": base}, store=knowledge_store)
     assert recipe.models == ("encoder", "other", "reader")
-    assert recipe.labels == {"encoder": {"knowledge-a": 1}}
+    assert recipe.labels == {"encoder": {"knowledge-a-embedder": 1}}
+
+
+def test_a_reader_of_a_named_version_is_served_beside_newer_ones(knowledge_store, tmp_path):
+    path = tmp_path / "pinned.kb"
+    with penjing.open_knowledge(
+        path, embedder="encoder", reader="reader/1", sets=SETS, store=knowledge_store
+    ) as opened:
+        opened.add(DOCUMENTS)
+    recipe, _ = with_knowledge(ServeRecipe(), {"a": path}, store=knowledge_store)
+    assert recipe.labels == {"encoder": {"knowledge-a-embedder": 1}, "reader": {"knowledge-a-reader": 1}}

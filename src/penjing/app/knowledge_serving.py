@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from penjing.app.knowledge_models import pinned
+from penjing.app.knowledge_models import ROLES, pinned
 from penjing.core.errors import UsageError
 from penjing.core.recipe import check_recipe
 from penjing.knowledge.adding import RECIPE
@@ -26,7 +26,7 @@ def with_knowledge(
 ) -> tuple[ServeRecipe, MoreMounts]:
     """What to hand to a server that is to answer for knowledge bases: its recipe, and ``also``.
 
-    The embedding models' very versions get a label, so that they are served beside newer ones.
+    The very versions that a base names, its embedding model's at least, get a label and are served beside newer ones.
 
     Args:
         recipe: of the server.
@@ -47,12 +47,12 @@ def with_knowledge(
         base = base_at(place, busy_timeout_s=_BUSY_S)
         base.must_exist()
         told = pinned(check_recipe(KnowledgeRecipe, base.settings().get(RECIPE) or {}, origin=base.place), Store(store))
-        models |= {
-            parse_reference(one)[0] for one in (told.embedder, told.reader, told.reranker, told.generator) if one
-        }
-        if told.embedder:
-            model, version = parse_reference(told.embedder)
-            labels.setdefault(model, {})[f"knowledge-{name}"] = int(version or 0)
+        for role in ROLES:
+            if named := getattr(told, role):
+                model, version = parse_reference(named)
+                models.add(model)
+                if isinstance(version, int):
+                    labels.setdefault(model, {})[f"knowledge-{name}-{role}"] = version
         served[name] = Served(base, is_writable)
     changed = {"labels": labels, "models": tuple(sorted(models)) if recipe.models is not None else None}
     return recipe.model_copy(update=changed), lambda plane: [Mount(KnowledgeBases(plane, served))]
