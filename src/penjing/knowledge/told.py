@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from penjing.knowledge.asking import Citation, KnowledgeAnswer
+from penjing.knowledge.keeping import Passage
 from penjing.knowledge.search import Found
 from penjing.knowledge.written import Generated, Source
 
@@ -33,7 +34,15 @@ def as_dict(answer: KnowledgeAnswer, *, passages: int = 0) -> dict[str, Any]:
 
 def found_as_dict(found: Found) -> dict[str, Any]:
     """A passage that was found."""
-    passage = found.passage
+    return _place(found.passage) | {
+        "text": found.passage.text,
+        "rank": found.rank,
+        "bm25": round(found.bm25, _DIGITS),
+        "cosine": round(found.cosine, _DIGITS),
+    }
+
+
+def _place(passage: Passage) -> dict[str, Any]:
     return {
         "document": passage.document,
         "title": passage.title,
@@ -41,10 +50,6 @@ def found_as_dict(found: Found) -> dict[str, Any]:
         "begin": passage.begin,
         "end": passage.end,
         "page": passage.page,
-        "text": passage.text,
-        "rank": found.rank,
-        "bm25": round(found.bm25, _DIGITS),
-        "cosine": round(found.cosine, _DIGITS),
     }
 
 
@@ -64,15 +69,8 @@ def _generated(made: Generated) -> dict[str, Any]:
 
 
 def _source(source: Source) -> dict[str, Any]:
-    passage = source.passage
-    return {
-        "document": passage.document,
-        "title": passage.title,
-        "source": passage.source,
-        "begin": passage.begin,
-        "end": passage.end,
-        "page": passage.page,
-        "passage": passage.text,
+    return _place(source.passage) | {
+        "passage": source.passage.text,
         "share": round(source.share, _DIGITS),
     }
 
