@@ -31,7 +31,7 @@ $(DEV): $(RUN)
 quickstart: $(RUN) ## fine-tune, quantise, measure and serve on real text
 	@$(BIN)/penjing quickstart $(ARGS)
 
-test: $(DEV) ## the tests (under ten minutes)
+test: $(DEV) ## the tests (some twenty minutes)
 	@$(BIN)/pytest $(ARGS)
 
 test-all: $(DEV) ## the slow ones too

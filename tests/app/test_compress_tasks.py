@@ -33,14 +33,11 @@ def test_a_contract_is_kept_for_tasks_that_go_token_by_token(task, write, tmp_pa
     ran = penjing("finetune", "--name", "it", "--task", task, *sources, *settings(*LEARN, *TEXT, "training.epochs=15"))
     assert ran.status == 0, ran.err
     told = settings(*LEARN, *BRIEF, "training.epochs=8", "layers=[1]")
-    asked = ["compress", "it/1", "--name", "less", "--store", store, *told, "--max-drop", 0.9, "--json"]
-    ran = penjing(*asked, "--min-speedup", 1000)
-    assert ran.status == 1
-    assert "student of 1, int8" in ran.err, ran.err
-    ran = penjing(*asked, "--min-speedup", 1, *settings("measure.rounds=2"))
-    assert (ran.status == 0) == ("less" in Store(store).models()), ran.err
-    if ran.status == 0:
-        manifest = Store(store).bundle("less", 1).manifest
-        assert manifest.task == task
-        assert manifest.metrics["f1_difference"].low >= -0.9
-        assert penjing("evaluate", "less/1", "--store", store).status == 0
+    asked = ["compress", "it/1", "--name", "less", "--store", store, *told, "--max-drop", 0.9, "--min-speedup", 0.01]
+    ran = penjing(*asked, "--json")
+    assert ran.status == 0, ran.err
+    assert "student of 1, int8" in ran.err
+    manifest = Store(store).bundle("less", 1).manifest
+    assert manifest.task == task
+    assert manifest.metrics["f1_difference"].low >= -0.9
+    assert penjing("evaluate", "less/1", "--store", store).status == 0
