@@ -43,7 +43,7 @@ check: $(DEV) ## format, lint, types, architecture
 format: $(DEV) ## mend what can be mended
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-tutorials: $(DEV) ## the tutorials, command by command (some ten minutes on a quiet core)
+tutorials: $(DEV) ## the tutorials, command by command (a quarter of an hour or more)
 	@$(BIN)/python scripts/tutorials.py $(ARGS)
 
 bench: $(DEV) ## the benchmarks (half an hour on a quiet machine); tables follow from their results

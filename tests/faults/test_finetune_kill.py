@@ -13,22 +13,14 @@ import pytest
 import penjing
 from app.calling import settings
 from app.world import QUICK, World, shared_world
+from faults.killing import PEACE, killed
 from penjing.core.files import sha256_file
 from penjing.core.recipe import resolve_recipe
 from penjing.store import Store
 
 SETS = (*QUICK, "measure=null", "training.dropout=0.1", "training.save_every_s=0")
-# Runs the command once for each moment, in a fork that kills itself there, then once in peace.
-SCRIPT = """
-import importlib, os, signal, sys
-from pathlib import Path
-for name in ("transformers.models.bert.modeling_bert", "penjing.app.finetune", "penjing.train.loop", "onnxruntime"):
-    importlib.import_module(name)
-from penjing.app.cli import main
-from penjing.store import Store
-
-store, moments = Path(sys.argv[1]), sys.argv[2].split(",")
-sys.argv = ["penjing", *sys.argv[3:]]
+MODULES = ("transformers.models.bert.modeling_bert", "penjing.app.finetune", "penjing.train.loop", "onnxruntime")
+AT = """
 made = 0
 
 def at(moment, event, arguments):
@@ -43,20 +35,6 @@ def at(moment, event, arguments):
     if moment == "evidence" and event == "open":
         return str(arguments[0]).endswith("evidence/test.npz")
     return moment == "publish" and event == "os.rename" and str(arguments[1]).endswith("/topics/1")
-
-for moment in [*moments, "none"]:
-    process = os.fork()
-    if process == 0:
-        def hook(event, arguments):
-            if at(moment, event, arguments):
-                os.kill(os.getpid(), signal.SIGKILL)
-        sys.addaudithook(hook)
-        try:
-            main()
-        except SystemExit as end:
-            os._exit(end.code or 0)
-    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    print(f"{moment}|{status}|{Store(store).models()}", flush=True)
 """
 
 
@@ -113,13 +91,11 @@ MOMENTS = ["a state half saved", "a state saved", "export", "publish"]
 )
 def test_killed_at_every_stage_one_after_another(world, undisturbed, tmp_path, moments):
     store = tmp_path / "store"
-    asked = [sys.executable, "-c", SCRIPT, str(store), ",".join(moments), *command(world, store)]
-    ran = subprocess.run(asked, capture_output=True, text=True, timeout=280)
-    lines = [line.split("|") for line in ran.stdout.splitlines()]
-    assert [line[:2] for line in lines if len(line) == 3] == [*([moment, "-9"] for moment in moments), ["none", "0"]]
-    assert all(line[2] == "[]" for line in lines[: len(moments)] if len(line) == 3), "half a version was seen"
-    assert "Resuming at step 3 of" in ran.stderr
-    assert "Resuming at step 19 of" in ran.stderr
+    lines, said = killed(store, moments, command(world, store), modules=MODULES, at=AT, timeout=280)
+    assert [line[:2] for line in lines] == [*([moment, "-9"] for moment in moments), [PEACE, "0"]], said
+    assert all(line[2] == "[]" for line in lines[:-1]), "half a version was seen"
+    assert "Resuming at step 3 of" in said
+    assert "Resuming at step 19 of" in said
     check(store, undisturbed)
 
 

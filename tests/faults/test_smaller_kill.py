@@ -3,48 +3,25 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from app.calling import finetuning, penjing, settings
 from app.world import BRIEF, QUICK, shared_world
+from faults.killing import PEACE, killed
 from penjing.store import Store
 
-# Runs the command once for each moment, in a fork that kills itself there, then once in peace. A moment is an audit
-# event and the end of what it is about.
-SCRIPT = """
-import importlib, os, signal, sys
-from pathlib import Path
-for name in ("transformers.models.bert.modeling_bert", "penjing.app.prune", "penjing.app.compress"):
-    importlib.import_module(name)
-from penjing.app.cli import main
-from penjing.store import Store
-
-store, moments = Path(sys.argv[1]), sys.argv[2].split(",")
-sys.argv = ["penjing", *sys.argv[3:]]
-
-def about(event, arguments):
-    if event == "os.rename":
-        return str(arguments[1])
-    return " ".join(map(str, arguments[1])) if event == "subprocess.Popen" else str(arguments[0])
-
-for moment in [*moments, "none none"]:
-    wanted, what = moment.split(" ")
-    process = os.fork()
-    if process == 0:
-        def hook(event, arguments):
-            if event == wanted and (what in about(event, arguments) if event == "subprocess.Popen"
-                                    else about(event, arguments).endswith(what)):
-                os.kill(os.getpid(), signal.SIGKILL)
-        sys.addaudithook(hook)
-        try:
-            main()
-        except SystemExit as end:
-            os._exit(end.code or 0)
-    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    print(f"{moment}|{status}|{Store(store).models()}", flush=True)
+MODULES = ("transformers.models.bert.modeling_bert", "penjing.app.prune", "penjing.app.compress")
+# A moment is an audit event and the end of what it is about, or of a process a part of its command.
+AT = """
+def at(moment, event, arguments):
+    wanted, _, what = moment.partition(" ")
+    if event != wanted:
+        return False
+    if event == "subprocess.Popen":
+        return what in " ".join(map(str, arguments[1]))
+    return str(arguments[1 if event == "os.rename" else 0]).endswith(what)
 """
 PRUNE = ["subprocess.Popen penjing.export.worker", "open evidence/test.npz", "os.rename /less/1"]
 COMPRESS = ["os.rename /topics/1", "os.rename /rung-tokens/1", "os.rename /rung-layers-1/2", "os.rename /less/1"]
@@ -76,10 +53,8 @@ def test_killed_at_every_stage_one_after_another(topics, tmp_path, moments, comm
     store = tmp_path / "store"
     subprocess.run(["cp", "-r", str(topics), str(store)], check=True)
     asked = [*command, "--name", "less", "--store", str(store)]
-    told = [sys.executable, "-c", SCRIPT, str(store), ",".join(moments), *asked]
-    ran = subprocess.run(told, capture_output=True, text=True, timeout=580)
-    lines = [line.split("|") for line in ran.stdout.splitlines() if line.count("|") == 2]
-    assert [line[:2] for line in lines] == [*([moment, "-9"] for moment in moments), ["none none", "0"]], ran.stderr
+    lines, said = killed(store, moments, asked, modules=MODULES, at=AT, timeout=580)
+    assert [line[:2] for line in lines] == [*([moment, "-9"] for moment in moments), [PEACE, "0"]], said
     assert all(line[2] == "['topics']" for line in lines[:-1]), "half a version was seen"
     check(store)
 

@@ -24,7 +24,7 @@ from penjing.app.prepared import Part, PreparedData
 from penjing.app.recipes import FinetuneRecipe, TextRecipe
 from penjing.app.smaller_recipes import DistillCommand
 from penjing.app.tasks import TextSettings, flow_of, prepare
-from penjing.app.teachers import Teacher, find_teachers, mean_outputs
+from penjing.app.teachers import OUTPUTS, Teacher, find_teachers, mean_outputs
 from penjing.core.errors import DataError, UsageError
 from penjing.core.files import digest
 from penjing.core.machine import describe_machine
@@ -40,7 +40,6 @@ from penjing.tasks.text_classification import texts_of
 from penjing.tokens import Encoding, Text, TextEncoder
 
 _STATIC_RATE = 5e-4
-_CACHE = ".teacher-outputs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ def _teach(
     data = prepare(origin.data, flow_of(first.task), text, seed=origin.seed, progress=progress, outputs=first.labels)
     more = _unlabelled(command, data, first.task, progress)
     states = _run_directory(command, teachers, data, checkpoint, home=home)
-    mean = partial(mean_outputs, teachers, labels=data.outputs, cache=home.root / _CACHE, progress=progress)
+    mean = partial(mean_outputs, teachers, labels=data.outputs, cache=home.root / OUTPUTS, progress=progress)
     taught = mean(_asked(teachers, data.train, more, text=text))
     held_out = mean(_asked(teachers, data.validation, [], text=text)) if data.validation else []
     run = Run(command.name, states.name, command)

@@ -25,9 +25,9 @@ from penjing.app.recipes import FinetuneRecipe
 from penjing.app.smaller_recipes import DistillCommand
 from penjing.app.tasks import TextSettings, flow_of
 from penjing.app.tasks.translation import WINDOW, translate
-from penjing.app.teachers import Teacher
+from penjing.app.teachers import OUTPUTS, Teacher
 from penjing.core.errors import UsageError
-from penjing.core.files import digest
+from penjing.core.files import digest, write_atomically
 from penjing.core.nouns import Task, Translation
 from penjing.core.progress import Progress
 from penjing.data import DataRecipe, ParallelExample, read_texts
@@ -35,8 +35,6 @@ from penjing.data.examples import make_split
 from penjing.models.checkpoint import Checkpoint
 from penjing.store import ManifestDraft, Store
 from penjing.tasks.translation import Translator
-
-CACHE = ".teacher-outputs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +137,10 @@ def rewritten(
             if one.source.strip() and one.source.strip() not in seen:
                 seen.add(one.source.strip())
                 given.append(one)
-    cache = home.root / CACHE / f"{digest({'teacher': teacher.identity, 'texts': [one.source for one in given]})[:32]}"
-    made = list(_written(teacher, given, cache=cache.with_suffix(".jsonl"), progress=progress))
+    how = teacher.bundle.manifest.translation or Translation()
+    asked = {"teacher": teacher.identity, "how": how.model_dump(mode="json"), "texts": [one.source for one in given]}
+    cache = home.root / OUTPUTS / f"{digest(asked)[:32]}.jsonl"
+    made = list(_written(teacher, given, cache=cache, progress=progress))
     progress.say(
         f"{len(made):,} sources with the teacher's translations ({len(given) - len(made):,} left out: they never ended)"
     )
@@ -175,8 +175,7 @@ def _written(
 
 def _read(cache: Path, *, texts: int) -> list[str]:
     """What an earlier run wrote, in whole windows; the file is cut to them."""
-    cache.parent.mkdir(parents=True, exist_ok=True)
     lines = cache.read_text(encoding="utf-8").split("\n")[:-1] if cache.exists() else []
     kept = lines if len(lines) == texts else lines[: len(lines) - len(lines) % WINDOW]
-    cache.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    write_atomically(cache, "".join(f"{line}\n" for line in kept).encode())
     return [str(json.loads(line)) for line in kept]

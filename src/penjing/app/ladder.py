@@ -28,7 +28,7 @@ from penjing.app.prepared import PreparedData
 from penjing.app.prune import prune
 from penjing.app.quantize import quantize
 from penjing.app.recipes import MeasureRecipe, QuantizeCommand
-from penjing.app.smaller_recipes import CascadeRung, CompressCommand, DistillCommand, PruneCommand, StaticRung
+from penjing.app.smaller_recipes import CascadeRung, CompressCommand, DistillCommand, PruneCommand
 from penjing.compress.recipe import QuantizeRecipe
 from penjing.core.errors import GateRefusal
 from penjing.core.nouns import Problem, Task
@@ -52,6 +52,7 @@ class Rung:
         work: what it costs, in tokens times layers.
         make: makes it.
         layers: that serving runs; 0 for a cascade.
+        is_static: a student without layers.
     """
 
     told: str
@@ -60,6 +61,7 @@ class Rung:
     work: float
     make: Callable[[], object] = field(repr=False)
     layers: float = 0
+    is_static: bool = False
 
 
 @dataclass(slots=True)
@@ -129,7 +131,8 @@ def rungs_of(
     command: CompressCommand, parent: Bundle, data: PreparedData, *, workshop: Path, progress: Progress
 ) -> list[Rung]:
     """The ladder for a version: fewer tokens, students, each in int8, and a cascade of them."""
-    layers, names = _layers_of(parent), Names(parent)
+    shape, names = _shape_of(parent), Names(parent)
+    layers = shape.layers
     learnt, judged = data.train.tokens, data.test.tokens
     prune_it = PruneCommand(model=parent.reference, name=names.cut, vocabulary=True, measure=None, seed=command.seed)
 
@@ -137,13 +140,13 @@ def rungs_of(
         return partial(step, told, store=workshop, progress=progress)
 
     rungs = [Rung("fewer tokens", names.cut, 1, 2 * layers * judged, do(prune, prune_it), layers)]
-    for student, many in _students(command, parent, names):
+    for student, many in _students(command, parent, shape, names):
         work = (_TRAINING * student.training.epochs * learnt + judged) * many
         told = "static student" if student.is_static else f"student of {many:g}"
-        rungs.append(Rung(told, student.name, 1, work, do(distill, student), many))
+        rungs.append(Rung(told, student.name, 1, work, do(distill, student), many, student.is_static))
     for one in list(rungs):
         # For a static student OpenVINO's static int8 is as small, agrees less and is no faster (docs/decisions/0023).
-        recipe = QuantizeRecipe(max_drop=None, engine="onnxruntime" if one.told.startswith("static") else "auto")
+        recipe = QuantizeRecipe(max_drop=None, engine="onnxruntime" if one.is_static else "auto")
         int8 = QuantizeCommand(model=f"{one.model}/1", quantize=recipe, measure=_BRIEF, seed=command.seed)
         rungs.append(Rung(f"{one.told}, int8", one.model, 2, 2 * one.layers * judged, do(quantize, int8), one.layers))
     if command.cascade and _is_single(parent) and (data.validation or command.cascade.held_out):
@@ -153,9 +156,23 @@ def rungs_of(
     return rungs
 
 
-def _layers_of(parent: Bundle) -> int:
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Of the model.
+
+    Attributes:
+        layers: how many it has.
+        width: of its hidden states; None where its config does not say.
+    """
+
+    layers: int
+    width: int | None
+
+
+def _shape_of(parent: Bundle) -> _Shape:
     config = find_checkpoint(str(whole_checkpoint(parent))).config
-    return int(config.get("num_hidden_layers") or config.get("n_layers") or 1)
+    layers, width = (config.get("num_hidden_layers") or config.get("n_layers")), config.get("hidden_size")
+    return _Shape(int(layers or 1), width or config.get("dim"))
 
 
 def _is_single(parent: Bundle) -> bool:
@@ -163,12 +180,13 @@ def _is_single(parent: Bundle) -> bool:
     return manifest.task is Task.TEXT_CLASSIFICATION and manifest.problem_type in (None, Problem.SINGLE_LABEL)
 
 
-def _students(command: CompressCommand, parent: Bundle, names: Names) -> list[tuple[DistillCommand, float]]:
+def _students(
+    command: CompressCommand, parent: Bundle, shape: _Shape, names: Names
+) -> list[tuple[DistillCommand, float]]:
     """Students and their layers. Their teacher is the version of fewer tokens, whose tokens are theirs."""
     if parent.manifest.problem_type not in (None, Problem.SINGLE_LABEL):
         return []  # nothing teaches several labels or numbers yet
-    layers = _layers_of(parent)
-    usual = sorted({max(1, layers // part) for part in (2, 3, 6)} - {layers}, reverse=True)
+    usual = sorted({max(1, shape.layers // part) for part in (2, 3, 6)} - {shape.layers}, reverse=True)
     made: list[tuple[DistillCommand, float]] = []
     for many in usual if command.layers is None else command.layers:
         told = _student(command, names, f"layers-{many}", command.training, command.distill)
@@ -178,7 +196,7 @@ def _students(command: CompressCommand, parent: Bundle, names: Names) -> list[tu
         if terms.looks_inside:  # there is nothing inside
             terms = DistillationRecipe(alpha=terms.alpha, temperature=terms.temperature)
         told = _student(command, names, "static", command.static.training, terms)
-        width = {"student": "static", "static_width": _width(command.static, parent)}
+        width = {"student": "static", "static_width": min(command.static.width, shape.width or command.static.width)}
         made.append((told.model_copy(update=width), _STATIC_LAYERS))
     return made
 
@@ -195,11 +213,6 @@ def _student(
         measure=None,
         seed=command.seed,
     )
-
-
-def _width(static: StaticRung, parent: Bundle) -> int:
-    config = find_checkpoint(str(whole_checkpoint(parent))).config
-    return min(static.width, int(config.get("hidden_size") or config.get("dim") or static.width))
 
 
 def _cascade(

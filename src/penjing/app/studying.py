@@ -13,10 +13,11 @@ import torch
 from penjing.app.prepared import Part, PreparedData
 from penjing.app.smaller_recipes import DistillCommand
 from penjing.app.tasks import flow_of
+from penjing.app.training import training_set, within
 from penjing.core.nouns import Problem, Task
 from penjing.core.progress import Progress
 from penjing.models.checkpoint import Checkpoint
-from penjing.models.decoder import PackedModel, packed_model
+from penjing.models.decoder import packed_model
 from penjing.models.loading import load_model, save_checkpoint
 from penjing.models.packed import PackedEncoder
 from penjing.models.shorter import keep_spread_layers
@@ -24,7 +25,7 @@ from penjing.models.surgery import keep_layers, layers_of, spread_layers
 from penjing.tokens import Encoding
 from penjing.train.distillation import Distillation, LayerMatch
 from penjing.train.loop import TrainingResult, train
-from penjing.train.recipe import TrainingRecipe, resolve_precision
+from penjing.train.recipe import resolve_precision
 from penjing.train.state import StateDirectory
 from penjing.train.step import OnStep, unheard
 from penjing.train.training_set import TrainingSet
@@ -128,33 +129,22 @@ def train_writer(
     if isinstance(command.layers, int):
         keep_spread_layers(model, command.layers)
     student = packed_model(model)
-    recipe = _within(student, command.training)
-    teaching = packed_model(load_model(teacher))
+    recipe = within(student, command.training)
+    teaching = packed_model(load_model(teacher)) if command.distill.alpha != 1 else None
     hard, precision = flow_of(task).objective(data.train, recipe), resolve_precision(recipe.precision)
     trained = train(
         student,
-        _plain_set(data.train),
+        training_set(data.train),
         WordByWord(hard, command.distill, teaching, precision=precision),
         recipe=recipe,
         seed=command.seed,
-        validation=_plain_set(data.validation) if data.validation else None,
+        validation=training_set(data.validation) if data.validation else None,
         states=None if recipe.save_every_s is None else StateDirectory(states, run_id=states.name),
         on_step=on_step,
         progress=progress,
     )
     save_checkpoint(model, checkpoint.path, target)
     return trained
-
-
-def _plain_set(part: Part) -> TrainingSet:
-    return TrainingSet(part.sequences, part.targets, part.weights)
-
-
-def _within(student: PackedModel, recipe: TrainingRecipe) -> TrainingRecipe:
-    """The recipe with passes that the model takes."""
-    if isinstance(student, PackedEncoder):
-        return recipe
-    return recipe.model_copy(update={"pass_tokens": min(recipe.pass_tokens, student.most_tokens)})
 
 
 def _kept(command: DistillCommand, layers: int) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ from penjing.models.tasks import WRITING_TASKS
 from penjing.store import Bundle, Parent, Store, parse_reference
 from penjing.tokens import Encoding
 
+OUTPUTS = ".teacher-outputs"  # folder of the store: what teachers said, kept for the next student
 TAUGHT = (Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION, Task.QUESTION_ANSWERING, *WRITING_TASKS)
 
 Floats = npt.NDArray[np.float32]

@@ -112,11 +112,11 @@ def fit(
     with joined() as ranks, _numbers_scaled(model, checkpoint, recipe=recipe, numbers=data.train.targets):
         trained = train(
             packed,
-            _training_set(data.train),
+            training_set(data.train),
             flow_of(recipe.task, recipe.problem).objective(data.train, recipe.training),
-            recipe=_within(packed, recipe.training),
+            recipe=within(packed, recipe.training),
             seed=recipe.seed,
-            validation=_training_set(data.validation) if data.validation else None,
+            validation=training_set(data.validation) if data.validation else None,
             states=None if recipe.training.save_every_s is None else StateDirectory(states, run_id=states.name),
             on_look=on_look,
             on_step=on_step,
@@ -150,7 +150,7 @@ def _numbers_scaled(model: Any, checkpoint: Checkpoint, *, recipe: FinetuneRecip
     rescale_outputs(model, factor=scale.spread, shift=scale.mean)
 
 
-def _within(packed: PackedModel, told: TrainingRecipe) -> TrainingRecipe:
+def within(packed: PackedModel, told: TrainingRecipe) -> TrainingRecipe:
     """The recipe with passes that the model takes."""
     if isinstance(packed, PackedEncoder):
         return told
@@ -173,6 +173,7 @@ def _write(fitted: Fitted, checkpoint: Checkpoint, *, target: Path, embedding: E
         restore(delta, checkpoint, target)
 
 
-def _training_set(part: Part) -> TrainingSet:
+def training_set(part: Part) -> TrainingSet:
+    """A part as the loop takes it."""
     lengths = part.sequences.lengths if isinstance(part.sequences, CompactEncodings) else None
     return TrainingSet(part.sequences, part.targets, part.weights, together=part.together, lengths=lengths)

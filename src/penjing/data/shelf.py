@@ -80,6 +80,10 @@ class Shelf(Sequence[Kind], Generic[Kind]):
         for place in places:
             yield self._taken(self._spill.read(self._ends[place], self._ends[place + 1]))
 
+    def pick(self, indices: npt.NDArray[np.int64]) -> Picked[Kind]:
+        """Some of them."""
+        return Picked(self, indices)
+
     def _put(self, example: Kind, spill: Spill) -> None:
         if type(example) is not self._kind:
             raise TypeError(f"a {type(example).__name__} among examples that are each a {self._kind.__name__}")
@@ -127,6 +131,5 @@ class Picked(Sequence[Kind], Generic[Kind]):
 def picked(examples: Sequence[Kind], indices: Iterable[int]) -> Sequence[Kind]:
     """The examples at some places: a list, or on the disk where they lie there."""
     if isinstance(examples, Shelf | Picked):
-        places = np.fromiter(indices, np.int64)
-        return examples.pick(places) if isinstance(examples, Picked) else Picked(examples, places)
+        return examples.pick(np.fromiter(indices, np.int64))
     return [examples[index] for index in indices]

@@ -20,6 +20,7 @@ from penjing.core.machine import usable_cores
 from penjing.core.progress import SILENT, Progress
 from penjing.models.decoder import PackedModel
 from penjing.train.average import Average
+from penjing.train.dropout import set_dropout
 from penjing.train.place import on_this_machine
 from penjing.train.profile import UNTIMED, Clock
 from penjing.train.ranks import ALONE, Ranks
@@ -30,7 +31,6 @@ from penjing.train.training_set import Objective, PassObjective, TrainingSet
 from penjing.train.watch import Watch
 
 _RECORD_EVERY = 10
-_RATES = ("dropout", "activation_dropout", "attention_dropout")  # of modules that call the function
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def train(
     """
     _refuse_impossible(encoder, data, recipe, validation, ranks)
     torch.set_num_threads(recipe.threads or max(1, usable_cores() // on_this_machine()))
-    _set_dropout(encoder, recipe.dropout)
+    set_dropout(encoder, recipe.dropout)
     encoder.freeze(recipe.frozen_layers)
     run = Stepper(encoder, data, objective, recipe=recipe, seed=seed)
     run.on_look, run.on_step, run.clock, run.ranks = on_look, on_step, clock, ranks
@@ -264,20 +264,9 @@ class _Speed:
     def after(self, tokens: float) -> float:
         now = time.monotonic()
         rate = tokens / max(now - self._last, 1e-9)
-        self._rate, self._last = rate if self._rate == 0 else 0.9 * self._rate + 0.1 * rate, now
+        self._rate = rate if self._rate == 0 else 0.9 * self._rate + 0.1 * rate
+        self._last = now
         return self._rate
-
-
-def _set_dropout(encoder: PackedModel, dropout: float | None) -> None:
-    if dropout is None:
-        return
-    encoder.hidden_dropout = dropout
-    for name, module in encoder.model.named_modules():
-        if isinstance(module, torch.nn.Dropout) and ".lora_dropout." not in name:  # an adapter has its own
-            module.p = dropout
-        for rate in _RATES:
-            if isinstance(getattr(module, rate, None), float):
-                setattr(module, rate, dropout)
 
 
 def _refuse_impossible(

@@ -26,20 +26,23 @@ class WordByWord:
     Args:
         hard: the task's own loss, L_CE.
         recipe: α and the temperature.
-        teacher: kept as it is; of the student's vocabulary.
+        teacher: kept as it is; of the student's vocabulary. None where α is 1 throughout.
         precision: of the teacher's matrix products.
     """
 
     traces = False
 
-    def __init__(self, hard: Objective, recipe: DistillationRecipe, teacher: PackedModel, *, precision: str) -> None:
-        self._hard, self._recipe, self._teacher, self._precision = hard, recipe, teacher.eval(), precision
+    def __init__(
+        self, hard: Objective, recipe: DistillationRecipe, teacher: PackedModel | None, *, precision: str
+    ) -> None:
+        self._hard, self._recipe, self._precision = hard, recipe, precision
+        self._teacher = teacher.eval() if teacher else None
 
     def of_pass(self, given: Pass) -> Tensor:
         """α·ΣL_CE + (1 − α)·ΣL_D over the tokens of a pass."""
         alpha = at_step(self._recipe.alpha, given.done)
         hard = self._hard(given.outputs, given.targets, given.batch.lengths)
-        if alpha == 1:
+        if alpha == 1 or self._teacher is None:
             return hard
         with torch.no_grad(), autocast(self._precision):
             theirs = self._teacher(given.batch).float()

@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from penjing.app.cli.options import DEFAULT_STORE, JSON, RECIPE, SETS, STORE, print_json, version_facts
+from penjing.app.cli.options import (
+    DEFAULT_STORE,
+    JSON,
+    MLFLOW,
+    RECIPE,
+    SETS,
+    STORE,
+    TENSORBOARD,
+    print_json,
+    version_facts,
+)
 
 _HELP = """Train a smaller student to answer as its teachers do; the result is a version in the store, compared
 with its first teacher text by text and through the server.
@@ -43,8 +53,8 @@ def _distill(
     temperature: Annotated[float | None, typer.Option(help="Of the softened outputs.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training data.")] = None,
     max_drop: Annotated[float | None, typer.Option(help="Accuracy (F1, …) that may be lost, as a share: 0.02.")] = None,
-    tensorboard: Annotated[str | None, typer.Option(help="Folder for TensorBoard, which shows the run.")] = None,
-    mlflow: Annotated[str | None, typer.Option(help="URI of MLflow, or env:VARIABLE that holds one.")] = None,
+    tensorboard: TENSORBOARD = None,
+    mlflow: MLFLOW = None,
     recipe: RECIPE = None,
     sets: SETS = None,
     store: STORE = DEFAULT_STORE,

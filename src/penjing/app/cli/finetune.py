@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from penjing.app.cli.options import DEFAULT_STORE, JSON, RECIPE, SETS, STORE, print_json, version_facts
+from penjing.app.cli.options import (
+    DEFAULT_STORE,
+    JSON,
+    MLFLOW,
+    RECIPE,
+    SETS,
+    STORE,
+    TENSORBOARD,
+    print_json,
+    version_facts,
+)
 
 _HELP = """Fine-tune a pretrained encoder on labelled text; the result is a measured version in the store.
 
@@ -37,8 +47,8 @@ def _finetune(
     max_tokens: Annotated[int | None, typer.Option(help="Longer texts are cut to this many tokens.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of splits, head, order and dropout.")] = None,
     profile: Annotated[bool, typer.Option("--profile", help="Say at the end where the time went.")] = False,
-    tensorboard: Annotated[str | None, typer.Option(help="Folder for TensorBoard, which shows the run.")] = None,
-    mlflow: Annotated[str | None, typer.Option(help="URI of MLflow, or env:VARIABLE that holds one.")] = None,
+    tensorboard: TENSORBOARD = None,
+    mlflow: MLFLOW = None,
     recipe: RECIPE = None,
     sets: SETS = None,
     store: STORE = DEFAULT_STORE,

@@ -23,6 +23,8 @@ MODEL = Annotated[str, typer.Argument(help="A version: NAME (the newest), NAME/2
 MODEL_UNLESS_RECIPE = Annotated[
     str | None, typer.Argument(help="A version, as NAME/2; or the recipe names it.", show_default=False)
 ]
+TENSORBOARD = Annotated[str | None, typer.Option(help="Folder for TensorBoard, which shows the run.")]
+MLFLOW = Annotated[str | None, typer.Option(help="URI of MLflow, or env:VARIABLE that holds one.")]
 DEFAULT_STORE = Path("store")
 
 

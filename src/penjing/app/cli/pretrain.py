@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from penjing.app.cli.options import DEFAULT_STORE, JSON, RECIPE, SETS, STORE, print_json, version_facts
+from penjing.app.cli.options import (
+    DEFAULT_STORE,
+    JSON,
+    MLFLOW,
+    RECIPE,
+    SETS,
+    STORE,
+    TENSORBOARD,
+    print_json,
+    version_facts,
+)
 
 _HELP = """Pretrain a language model on text without labels, from scratch or from a checkpoint.
 
@@ -35,8 +45,8 @@ def _pretrain(
     epochs: Annotated[float | None, typer.Option(help="Passes over the text.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Longer documents are cut into several sequences.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of what is held out, weights, order and masks.")] = None,
-    tensorboard: Annotated[str | None, typer.Option(help="Folder for TensorBoard, which shows the run.")] = None,
-    mlflow: Annotated[str | None, typer.Option(help="URI of MLflow, or env:VARIABLE that holds one.")] = None,
+    tensorboard: TENSORBOARD = None,
+    mlflow: MLFLOW = None,
     recipe: RECIPE = None,
     sets: SETS = None,
     store: STORE = DEFAULT_STORE,

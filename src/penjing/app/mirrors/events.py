@@ -1,8 +1,8 @@
 """TensorBoard's event files, written here: a record of a few protobuf fields is all that they hold.
 
 Promise: what is taken lies on the disk when :meth:`EventFile.add` returns, and a refusal of the disk is an OSError of
-that very call. Trade: scalars and texts only. The writers that exist hand records to a thread of their own, which dies
-of a full disk and leaves its caller waiting for ever.
+that very call. Trade: scalars and texts only. tensorboardX hands records to a thread of its own, which dies of a full
+disk and leaves its caller waiting for ever; TensorBoard's own writer tells it, and brings TensorBoard's server with it.
 
 Source: tensorflow/core/util/event.proto, framework/summary.proto, lib/io/record_writer.h.
 """
