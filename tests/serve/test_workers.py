@@ -77,8 +77,7 @@ def test_all_answer_on_one_port_and_a_dead_one_is_replaced_without_a_lost_connec
         workers.wait_until_ready(timeout_s=60)
         over.set()
         asker.join()
-        assert set(statuses) <= {200, 503}
-        assert statuses.count(503) <= 1  # whose connection was taken before the worker was told
+        assert set(statuses) == {200}
         assert before[0] in workers.pids()
         os.kill(before[0], signal.SIGKILL)
         until = time.monotonic() + 60

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import uvicorn
@@ -133,7 +134,7 @@ class Server:
                 self._release()
                 return
             if self._share:
-                self._runner.get_loop().call_soon_threadsafe(self._leave_port)
+                self._leave_to_others()
             self.plane.is_draining = self._site.is_draining = True
             until = time.monotonic() + self._recipe.grace_s
             while self._in_flight and time.monotonic() < until and not self._hurried.wait(_LOOK_EVERY_S):
@@ -193,8 +194,15 @@ class Server:
                 await self._grpc.stop()
                 self._grpc = None
 
-    def _leave_port(self) -> None:
-        """Leave new connections to the other workers."""
+    def _leave_to_others(self) -> None:
+        """Leave new connections to the other workers, and answer those that were taken before as ever."""
+        self._site.is_draining = True  # answers close their connections
+        left = asyncio.run_coroutine_threadsafe(self._leave_port(), self._runner.get_loop())
+        with suppress(TimeoutError):
+            left.result(self._recipe.grace_s)
+        self._hurried.wait(_LINGER_S)
+
+    async def _leave_port(self) -> None:
         self._may_accept.clear()
         for server in getattr(self._http, "servers", ()):  # there are none before it has started
             server.close()
