@@ -35,7 +35,7 @@ def test_other_data_with_other_columns(store, tmp_path):
     ran = penjing("evaluate", "topics/2", "--data", fresh, *options, "--store", store)
     assert ran.status == 0, ran.err
     assert f"topics/2 on {fresh}" in ran.out
-    assert "accuracy" in ran.out
+    assert "measured on these examples" in ran.out
     assert "<html" in report.read_text()
     columns = DataRecipe(train=str(fresh), text="body", label="what", delimiter=";")
     done = package.evaluate("topics/2", store=store, data=str(fresh), columns=columns)

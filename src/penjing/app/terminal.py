@@ -149,10 +149,10 @@ _NUMBERS = {
 }  # fmt: skip
 
 
-def quality_table(result: Quality, *, title: str) -> Table:
-    """The scores of a model."""
+def quality_table(result: Quality, *, title: str, on: str = "the test split") -> Table:
+    """The scores of a model, and on what they were measured."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("measured on the test split")
+    table.add_column(f"measured on {on}")
     table.add_column("value [95 % interval]", justify="right")
     for key, name in _SHARES.items():
         if key in result.metrics:

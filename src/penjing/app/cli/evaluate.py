@@ -55,7 +55,8 @@ def _evaluate(
     if as_json:
         print_json(_plain(done))
         return
-    show(f"{done.bundle.reference} on {done.source}", quality_table(done.judgement.result, title=""))
+    where = "the test split" if data is None else "these examples"
+    show(f"{done.bundle.reference} on {done.source}", quality_table(done.judgement.result, title="", on=where))
     if report:
         show(f"Report: {report}")
 
