@@ -88,8 +88,12 @@ def newest(topic: str) -> list[BenchmarkResult]:
 
 
 def _commit() -> str:
+    """Of the code that ran; what an earlier run wrote, results and tables, does not count."""
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude,glob)**/*.md")
+    told = _git("rev-parse", "--short", "HEAD") or "unknown"
+    return f"{told}-dirty" if changed else told
+
+
+def _git(*words: str) -> str:
     here = Path(__file__).parent
-    told = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, check=False
-    )
-    return told.stdout.strip() or "unknown"
+    return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=False).stdout.strip()
