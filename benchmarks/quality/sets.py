@@ -51,7 +51,8 @@ def _sst2(folder: Path, scratch: Path) -> DataRecipe:
 
 def _banking(folder: Path, scratch: Path) -> DataRecipe:
     del scratch
-    return DataRecipe(train=str(folder / "banking77/train.csv"), test=str(folder / "banking77/test.csv"))
+    train, test = (str(folder / "banking77" / f"{name}.csv") for name in ("train", "test"))
+    return DataRecipe(train=train, test=test, limit_train_rows=5000)
 
 
 def _clinc(folder: Path, scratch: Path) -> DataRecipe:
@@ -69,13 +70,15 @@ def _clinc_scope(folder: Path, scratch: Path) -> DataRecipe:
     for name in ("train", "val", "test"):
         rows = [{"text": text, "label": label} for text, label in splits[name] + splits[f"oos_{name}"]]
         files[name] = _rewritten(scratch / f"clinc-scope-{name}.jsonl", rows)
-    return DataRecipe(train=files["train"], validation=files["val"], test=files["test"], out_of_scope="oos")
+    return DataRecipe(
+        train=files["train"], validation=files["val"], test=files["test"], out_of_scope="oos", limit_train_rows=5000
+    )
 
 
 def _hotels(folder: Path, scratch: Path) -> DataRecipe:
     del scratch
     return DataRecipe(
-        train=str(folder / "chnsenticorp-htl-waimai/ChnSentiCorp_htl_all.csv"), text="review", limit_train_rows=2000
+        train=str(folder / "chnsenticorp-htl-waimai/ChnSentiCorp_htl_all.csv"), text="review", limit_train_rows=1000
     )
 
 
@@ -95,7 +98,7 @@ def _wnut(folder: Path, scratch: Path) -> DataRecipe:
 def _cluener(folder: Path, scratch: Path) -> DataRecipe:
     lines = (folder / "cluener/CLUENER.json").read_text(encoding="utf-8").splitlines()
     rows = _rewritten(scratch / "cluener.jsonl", map(_spans_of, map(json.loads, lines)))
-    return DataRecipe(train=rows, limit_train_rows=3000)
+    return DataRecipe(train=rows, limit_train_rows=2000)
 
 
 def _spans_of(row: dict[str, Any]) -> dict[str, Any]:
@@ -112,13 +115,13 @@ def _spans_of(row: dict[str, Any]) -> dict[str, Any]:
 def _squad(folder: Path, scratch: Path) -> DataRecipe:
     del scratch
     train, test = (str(folder / "squad-v1.1" / f"{name}-v1.1.json") for name in ("train", "dev"))
-    return DataRecipe(train=train, test=test, limit_train_rows=1500, limit_eval_rows=1000)
+    return DataRecipe(train=train, test=test, limit_train_rows=1000, limit_eval_rows=1000)
 
 
 def _cmrc(folder: Path, scratch: Path) -> DataRecipe:
     del scratch
     train, test = (str(folder / "cmrc2018" / f"cmrc2018_{name}.json") for name in ("dev", "trial"))
-    limits = {"limit_train_rows": 500, "limit_eval_rows": 500}
+    limits = {"limit_train_rows": 250, "limit_eval_rows": 300}
     return DataRecipe(train=train, test=test, on_misaligned="widen", **limits)  # one answer of dev stands elsewhere
 
 
@@ -130,21 +133,22 @@ def _rewritten(target: Path, rows: Iterable[dict[str, Any]]) -> str:
 SETS: dict[str, LabelledSet] = {
     "sst2": LabelledSet("SST-2", Task.TEXT_CLASSIFICATION, ENGLISH, 64, _sst2),
     "banking77": LabelledSet(
-        "banking77", Task.TEXT_CLASSIFICATION, ENGLISH, 64, _banking, _MANY_CLASSES
+        "banking77, 5,000 of 10,003 rows", Task.TEXT_CLASSIFICATION, ENGLISH, 64, _banking, _MANY_CLASSES
     ),
     "clinc150": LabelledSet(
         "CLINC150, in scope", Task.TEXT_CLASSIFICATION, ENGLISH, 64, _clinc, _MANY_CLASSES
     ),
     "clinc150-scope": LabelledSet(
-        "CLINC150, out of scope too", Task.TEXT_CLASSIFICATION, ENGLISH, 64, _clinc_scope, _MANY_CLASSES
+        "CLINC150, out of scope too, 5,000 of 15,100 rows", Task.TEXT_CLASSIFICATION, ENGLISH, 64, _clinc_scope,
+        _MANY_CLASSES,
     ),
-    "hotels": LabelledSet("ChnSentiCorp hotels, 2,000 rows", Task.TEXT_CLASSIFICATION, CHINESE, 96, _hotels),
+    "hotels": LabelledSet("ChnSentiCorp hotels, 1,000 rows", Task.TEXT_CLASSIFICATION, CHINESE, 96, _hotels),
     "conll2003": LabelledSet("CoNLL-2003, 5,000 of 14,987 rows", Task.TOKEN_CLASSIFICATION, ENGLISH, 128, _conll),
     "wnut17": LabelledSet("WNUT-17", Task.TOKEN_CLASSIFICATION, ENGLISH, 128, _wnut),
-    "cluener": LabelledSet("CLUENER, 3,000 rows", Task.TOKEN_CLASSIFICATION, CHINESE, 128, _cluener),
-    "squad": LabelledSet("SQuAD 1.1, 1,500 of 87,599 rows", Task.QUESTION_ANSWERING, ENGLISH, 256, _squad),
+    "cluener": LabelledSet("CLUENER, 2,000 rows", Task.TOKEN_CLASSIFICATION, CHINESE, 128, _cluener),
+    "squad": LabelledSet("SQuAD 1.1, 1,000 of 87,599 rows", Task.QUESTION_ANSWERING, ENGLISH, 256, _squad),
     "cmrc2018": LabelledSet(
-        "CMRC 2018, 500 rows of dev taught, 500 of trial asked", Task.QUESTION_ANSWERING, CHINESE, 512, _cmrc,
+        "CMRC 2018, 250 rows of dev taught, 300 of trial asked", Task.QUESTION_ANSWERING, CHINESE, 512, _cmrc,
         TrainingRecipe(epochs=3, batch_size=16, learning_rate=2e-4),
     ),
 }  # fmt: skip
