@@ -201,12 +201,12 @@ def test_the_same_recipe_gives_the_same_model_and_finds_what_is_done(made):
     assert kept == ["text", "tokenizer"]
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama"])
-def test_a_causal_model_from_scratch(made, family):
+@pytest.mark.parametrize(("family", "optimiser"), [("gpt2", "muon"), ("llama", "adamw")])
+def test_a_causal_model_from_scratch(made, family, optimiser):
     folder, *_ = made
     ran = command("pretrain", "--name", family, "--train", folder / "text.txt", "--store", folder / "causal",
                   *settings(*SMALL, "objective=clm", f"architecture.family={family}", "tokenizer.kind=bpe",
-                            "training.epochs=2"), "--json")  # fmt: skip
+                            "training.epochs=2", f"training.optimizer={optimiser}"), "--json")  # fmt: skip
     assert ran.status == 0, ran.err
     metrics = ran.json["metrics"]
     assert metrics["perplexity"]["value"] < metrics["perplexity_before"]["value"] / 5

@@ -1,6 +1,6 @@
 """The training loop, to be read in one sitting.
 
-    for each step: pack its sequences → forward → loss over the step's targets → backward → clip → AdamW
+    for each step: pack its sequences → forward → loss over the step's targets → backward → clip → AdamW or Muon
 
 Promises: no padding is computed outside attention; the loss of a step is the mean over its
 targets however it is split into passes; a run killed at any point and started again ends with

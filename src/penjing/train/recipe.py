@@ -85,7 +85,9 @@ class TrainingRecipe(Frozen):
         batch_size: sequences, or pairs of texts, an optimiser step.
         pass_tokens: tokens a forward pass; a larger step is split, its loss stays the mean over the step. A step
             of pairs is never split: each is told apart from all others.
-        learning_rate: AdamW's, at its peak.
+        optimizer: ``adamw``; ``muon`` moves the layers' matrices by momentum made orthogonal, scaled so that AdamW's
+            rates serve, and all else by AdamW: for pretraining.
+        learning_rate: at its peak.
         weight_decay: on matrices; biases and norms are never decayed.
         warmup_fraction: share of the steps over which the rate rises; then it falls linearly to 0.
         clip_norm: largest gradient norm, None for no clipping.
@@ -115,6 +117,7 @@ class TrainingRecipe(Frozen):
     epochs: float = Field(3.0, gt=0, le=1000)
     batch_size: int = Field(16, ge=1, le=65536)
     pass_tokens: int = Field(8192, ge=128)
+    optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = Field(5e-5, gt=0, le=1)
     weight_decay: float = Field(0.01, ge=0, le=1)
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
@@ -140,6 +143,12 @@ class TrainingRecipe(Frozen):
     def _looks_are_there(self) -> Self:
         if self.validate_every is None and (self.patience is not None or self.keep == "best"):
             raise ValueError("patience and keep: best go by looks at the validation split; set validate_every: 1")
+        return self
+
+    @model_validator(mode="after")
+    def _muon_fits(self) -> Self:
+        if self.optimizer == "muon" and self.delta is not None:
+            raise ValueError("optimizer: muon is for whole matrices, not for the thin ones of a delta; take adamw")
         return self
 
     @model_validator(mode="after")

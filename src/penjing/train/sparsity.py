@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from penjing.core.errors import UsageError
 from penjing.models.decoder import PackedModel
 from penjing.models.packed import PackedEncoder
+from penjing.train.optimiser import Optimiser
 from penjing.train.recipe import Scope, TrainingRecipe
 
 _MATRICES = ("query", "key", "value", "attention_out", "up", "down")
@@ -76,9 +77,7 @@ class Zeros:
         UsageError: more sparsity is asked of a model that is no encoder.
     """
 
-    def __init__(
-        self, model: PackedModel, optimiser: torch.optim.Optimizer, recipe: TrainingRecipe, *, steps: int
-    ) -> None:
+    def __init__(self, model: PackedModel, optimiser: Optimiser, recipe: TrainingRecipe, *, steps: int) -> None:
         encoder = model if isinstance(model, PackedEncoder) else None
         if encoder is None and recipe.sparsity is not None:
             raise UsageError("training.sparsity of a model that writes", expected="an encoder")
@@ -128,4 +127,4 @@ class Zeros:
 
     def _states(self) -> Iterator[tuple[Tensor, dict[str, Any]]]:
         for weight in self._matrices:
-            yield weight, self._optimiser.state[weight]
+            yield weight, self._optimiser.state_of(weight)

@@ -16,6 +16,7 @@ from penjing.core.errors import UsageError
 from penjing.core.files import STAGING_PREFIX, cannot_write, canonical_json, sha256_file, staged_directory
 from penjing.core.progress import Progress
 from penjing.models.weights import refused_writes_told
+from penjing.train.optimiser import Optimiser
 from penjing.train.watch import Best, trainable
 
 _PREFIX = "step-"
@@ -57,7 +58,7 @@ class StateDirectory:
     def __init__(self, path: Path, *, run_id: str) -> None:
         self.path, self._run_id = path, run_id
 
-    def save(self, state: RunState, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    def save(self, state: RunState, model: nn.Module, optimiser: Optimiser) -> None:
         """Write a state beside the former one, then drop the former.
 
         Raises:
@@ -77,7 +78,7 @@ class StateDirectory:
         for old in former:
             shutil.rmtree(old, ignore_errors=True)
 
-    def restore(self, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> RunState | None:
+    def restore(self, model: nn.Module, optimiser: Optimiser, progress: Progress) -> RunState | None:
         """Load the newest readable state into model and optimiser; None where there is none.
 
         Raises:
@@ -95,7 +96,7 @@ class StateDirectory:
                 continue
             self._refuse_other_run(run_id)
             model.load_state_dict(weights, strict=False)
-            _load_moments(optimiser, moments)
+            optimiser.load(moments)
             return state
         return None
 
@@ -133,8 +134,8 @@ def _read(path: Path) -> tuple[str, RunState, dict[str, torch.Tensor], dict[str,
     return facts["run_id"], state, load_file(path / _WEIGHTS), load_file(path / _MOMENTS)
 
 
-def _write(beside: Path, state: RunState, model: nn.Module, optimiser: torch.optim.Optimizer, *, run_id: str) -> None:
-    tensors = {_WEIGHTS: trainable(model), _MOMENTS: _moments(optimiser)}
+def _write(beside: Path, state: RunState, model: nn.Module, optimiser: Optimiser, *, run_id: str) -> None:
+    tensors = {_WEIGHTS: trainable(model), _MOMENTS: optimiser.moments()}
     if state.best is not None and state.best.weights:
         tensors[_BEST] = dict(state.best.weights)
     if state.average:
@@ -152,17 +153,3 @@ def _write(beside: Path, state: RunState, model: nn.Module, optimiser: torch.opt
         "files": {name: sha256_file(beside / name) for name in tensors},
     }
     (beside / _FACTS).write_bytes(canonical_json(facts))
-
-
-def _moments(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    state = optimiser.state_dict()["state"]
-    return {f"{index}.{key}": value for index, entry in state.items() for key, value in entry.items()}
-
-
-def _load_moments(optimiser: torch.optim.Optimizer, moments: dict[str, torch.Tensor]) -> None:
-    whole = optimiser.state_dict()
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, value in moments.items():
-        index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = value
-    optimiser.load_state_dict({"state": state, "param_groups": whole["param_groups"]})

@@ -114,8 +114,7 @@ class Stepper:
         rate = self.recipe.learning_rate * rate_factor(
             step, steps=self.plan.steps, warmup_fraction=self.recipe.warmup_fraction
         )
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        self.optimiser.set_rate(rate)
         record = {"step": step, "tokens": int(self._lengths[rows].sum()), "rate": rate}
         with self.clock.step(int(record["tokens"])):
             record |= self._update(step, rows, rate, progress)
@@ -171,7 +170,7 @@ class Stepper:
         while True:
             # Dropout of a step does not depend on how we came to it.
             torch.manual_seed(self.ranks.seed(self.seed * 1_000_003 + step))
-            self.optimiser.zero_grad(set_to_none=True)
+            self.optimiser.forget_gradients()
             share_of = self.data.weight_of(rows)
             try:
                 passes = self.data.passes(mine, self.pass_tokens) if len(mine) else ()
