@@ -99,7 +99,9 @@ def cli_page() -> Iterator[str]:
             yield f"Keys of its recipe: [recipes.md](recipes.md#{command.name}).\n"
     yield "## Environment\n"
     fetched = ("`PENJING_CACHE`", f"where fetched weights and data sets are kept: {_plain(cache_dir.__doc__)}")
-    yield _table(("variable", "meaning"), [("`PENJING_STORE`", "the store, where `--store` is not given"), fetched])
+    given = [("`PENJING_STORE`", "the store, where `--store` is not given")]
+    given += [("`PENJING_KEYS`", "the file of keys, where `--keys` is not given")]
+    yield _table(("variable", "meaning"), [*given, fetched])
 
 
 def commands() -> list[Command]:
@@ -257,7 +259,11 @@ def error_classes(root: type[errors.PenjingError] = errors.PenjingError) -> list
 
 
 def _statuses(kind: type[errors.PenjingError]) -> Iterator[str]:
-    needed: dict[type, Any] = {errors.OverloadedError: {"retry_after_s": 1.0}, errors.FieldError: {"field": ""}}
+    needed: dict[type, Any] = {
+        errors.OverloadedError: {"retry_after_s": 1.0},
+        errors.QuotaError: {"retry_after_s": 1.0},
+        errors.FieldError: {"field": ""},
+    }
     error, late = kind("", **needed.get(kind, {})), errors.DeadlineError("", waiting=True)
     for tell in STATUSES.values():
         yield f"{tell(error)}; {tell(late)} in the queue" if kind is errors.DeadlineError else str(tell(error))

@@ -21,11 +21,12 @@ ROWS = (
     "core", "security", "store", "tokens", "data", "engines", "models", "tasks", "privacy", "evaluate", "train",
     "export", "compress", "serve", "knowledge", "fleet", "operate", "app", "penjing",
 )  # fmt: skip
-TO_COME = {"security", "privacy", "operate"}
+TO_COME = {"privacy", "operate"}
 
 # Package → packages it may import, type-only imports and those inside functions counted.
 ALLOWED = {
     "core": set(),
+    "security": {"core"},
     "store": {"core"},
     "tokens": {"core"},
     "data": {"core", "tokens"},
@@ -36,12 +37,12 @@ ALLOWED = {
     "train": {"core", "tokens", "models"},
     "export": {"core", "tokens", "engines", "models"},
     "compress": {"core", "tokens", "engines", "export"},
-    "serve": {"core", "store", "tokens", "engines", "tasks"},
+    "serve": {"core", "security", "store", "tokens", "engines", "tasks"},
     "knowledge": {"core", "store", "tokens", "data", "tasks", "serve"},  # data: its readers, when a file is read
     "fleet": {"core", "serve"},
     "app": {
-        "core", "store", "tokens", "data", "engines", "models", "tasks", "evaluate", "train", "export", "compress",
-        "serve", "knowledge", "fleet",
+        "core", "security", "store", "tokens", "data", "engines", "models", "tasks", "evaluate", "train", "export",
+        "compress", "serve", "knowledge", "fleet",
     },
     "penjing": {"store", "serve", "knowledge", "app"},  # the root names what a user imports, and loads it when used
 }  # fmt: skip

@@ -16,13 +16,19 @@ from penjing.core.errors import (
     FieldError,
     OverloadedError,
     PenjingError,
+    QuotaError,
     RecipeError,
     ServingError,
     UsageError,
 )
 
 CLASSES = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, PenjingError)]
-FIELDS = {OverloadedError: {"retry_after_s": 1.5}, DeadlineError: {"waiting": True}, FieldError: {"field": "a.b"}}
+FIELDS = {
+    OverloadedError: {"retry_after_s": 1.5},
+    QuotaError: {"retry_after_s": 1.5},
+    DeadlineError: {"waiting": True},
+    FieldError: {"field": "a.b"},
+}
 
 
 def drawn():
@@ -60,8 +66,10 @@ def test_codes_are_stable():
         "EmptyError": "empty",
         "ExportError": "export",
         "FieldError": "field",
+        "ForbiddenError": "forbidden",
         "GateRefusal": "gate",
         "InvalidRequestError": "invalid-request",
+        "KeyFileError": "key-file",
         "MalformedError": "malformed",
         "PreconditionError": "precondition",
         "ModelNotFoundError": "model-not-found",
@@ -70,11 +78,13 @@ def test_codes_are_stable():
         "OverloadedError": "overloaded",
         "ParityError": "parity",
         "PenjingError": "penjing",
+        "QuotaError": "quota",
         "RecipeError": "recipe",
         "ResourceError": "resource",
         "ServingError": "serving",
         "StoreError": "store",
         "TooLargeError": "too-large",
+        "UnauthenticatedError": "unauthenticated",
         "UnsupportedError": "unsupported",
         "UsageError": "usage",
     }

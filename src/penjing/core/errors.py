@@ -16,6 +16,7 @@
     │   └── ParityError         the other form answers differently
     ├── GateRefusal             a measurement did not meet its rule (exit status 1)
     ├── ResourceError           the machine lacks something: disk, port, package, memory
+    ├── KeyFileError            a file of API keys that cannot be used, or holds no such key
     └── ServingError            one request fails; each dialect maps these to its own status
         ├── InvalidRequestError the request can never succeed as sent
         │   ├── TooLargeError   its body is over the limit
@@ -24,10 +25,13 @@
         │   ├── EmptyError      there is nothing in it to answer
         │   ├── PreconditionError  it would be right for another model, or in another state of this one
         │   └── FieldError      one field of its body is absent or of the wrong form; names it
+        ├── UnauthenticatedError  no credential came, or none that is good
+        ├── ForbiddenError      the caller is known, and may not do this
         ├── UnsupportedError    the server, or this model, does not do what is asked
         ├── ModelNotFoundError  unknown model, version or label
         ├── NotReadyError       known, but not (or no longer) able to answer
         ├── OverloadedError     refused at the door; says when to come back
+        │   └── QuotaError      the caller has asked for as much as was given to it
         ├── DeadlineError       the caller's deadline passed first
         └── DepartedError       the caller left before its answer was ready
 
@@ -153,6 +157,12 @@ class ResourceError(PenjingError):
     code = "resource"
 
 
+class KeyFileError(PenjingError):
+    """A file of API keys cannot be used, or holds no such key."""
+
+    code = "key-file"
+
+
 class ServingError(PenjingError):
     """One request cannot be answered."""
 
@@ -209,6 +219,18 @@ class FieldError(InvalidRequestError):
         self.field = field
 
 
+class UnauthenticatedError(ServingError):
+    """The request brought no credential, or none that is good here."""
+
+    code = "unauthenticated"
+
+
+class ForbiddenError(ServingError):
+    """The caller is known, and may not do this."""
+
+    code = "forbidden"
+
+
 class UnsupportedError(ServingError):
     """The server, or the model that was asked, does not do what the request wants."""
 
@@ -239,6 +261,12 @@ class OverloadedError(ServingError):
     def __init__(self, came: str, *, retry_after_s: float, expected: str = "", do: str = "") -> None:
         super().__init__(came, expected=expected, do=do)
         self.retry_after_s = retry_after_s
+
+
+class QuotaError(OverloadedError):
+    """The caller has asked for as much as was given to it; others are not concerned."""
+
+    code = "quota"
 
 
 class DeadlineError(ServingError):

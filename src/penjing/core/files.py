@@ -60,8 +60,13 @@ def fsync_tree(path: Path) -> None:
             os.fsync(file.fileno())
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace ``path`` by ``content``: written beside, synced, renamed.
+
+    Args:
+        path: what is replaced.
+        content: all of it.
+        mode: who may read and write it; at no time more than these.
 
     Raises:
         ResourceError: the disk is full or read-only; ``path`` keeps its former content.
@@ -73,7 +78,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(beside).chmod(0o644)
+        Path(beside).chmod(mode)
         Path(beside).replace(path)
         fsync_directory(path.parent)
     except OSError as error:

@@ -22,6 +22,7 @@ from penjing.app.cli import (
     evaluate,
     export,
     finetune,
+    keys,
     knowledge,
     models,
     predict,
@@ -61,6 +62,7 @@ for module in (
     predict,
     search,
     knowledge,
+    keys,
     serve,
     conformance,
 ):
