@@ -127,7 +127,7 @@ def _parameter(parameter: inspect.Parameter) -> Parameter:
     kind, info = get_args(parameter.annotation)
     if get_origin(kind) in (Union, UnionType):
         (kind,) = (part for part in get_args(kind) if part is not NoneType)
-    takes = f"{_TYPES[get_args(kind)[0]]}, repeated" if get_origin(kind) is list else _TYPES[kind]
+    takes = f"{_TYPES[get_args(kind)[0]]}, repeated" if get_origin(kind) is list else _TYPES.get(kind) or _choices(kind)
     default = "" if parameter.default in (None, False) else f"`{parameter.default}`"
     default = "required" if parameter.default is inspect.Parameter.empty else default
     meaning = _plain(info.help) + (f" Or `{info.envvar}`." if info.envvar else "")
@@ -136,6 +136,10 @@ def _parameter(parameter: inspect.Parameter) -> Parameter:
     given = (info.default, *(info.param_decls or ()))  # in Annotated[…] the first name stands as the default
     names = tuple(one for one in given if isinstance(one, str)) or (f"--{parameter.name.replace('_', '-')}",)
     return Parameter(names, info.metavar or takes, default, meaning)
+
+
+def _choices(kind: Any) -> str:
+    return ", ".join(f"`{one}`" for one in get_args(kind))
 
 
 def recipes_page() -> Iterator[str]:

@@ -26,6 +26,7 @@ from penjing.evaluate import SystemRow
 from penjing.models.checkpoint import Checkpoint, find_checkpoint
 from penjing.models.tasks import WRITING_TASKS
 from penjing.store import Bundle, ManifestDraft, Parent, Store, TextLimits
+from penjing.train.place import place_among
 from penjing.train.profile import UNTIMED, Clock
 
 
@@ -61,15 +62,11 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, clock: Clock = UNTIMED, pro
         PenjingError: of the stage that failed; the store is then as it was.
     """
     check_mirrors(recipe.mirrors)
+    refuse_scratch_by_several(recipe)
     checkpoint = find_checkpoint(str(_from_scratch(recipe, store, progress)) if recipe.scratch else recipe.model)
     _refuse_too_long(recipe, checkpoint)
-    flow, text = flow_of(recipe.task, recipe.problem), recipe.text
-    settings = TextSettings(
-        checkpoint.tokenizer, text.max_tokens, text.overlap, translation=recipe.translation, start=checkpoint.start_id
-    )
     with clock.part("read and tokenise"):
-        data = prepare(recipe.data, flow, settings, seed=recipe.seed, progress=progress)
-    flow.refuse_unteachable(data.train)
+        data = prepared(recipe, checkpoint, progress)
     embedding = checkpoint.embedding if recipe.task is Task.FEATURE_EXTRACTION else None
     states = run_directory(store, recipe, data=data, checkpoint=checkpoint)
     run = Run(recipe.name, states.name, recipe)
@@ -109,6 +106,21 @@ def finetune(recipe: FinetuneRecipe, *, store: Path, clock: Clock = UNTIMED, pro
     return Finetuned(ended.bundle, ended.judgement, data, ended.systems, trained.seconds, metric=ended.judgement.metric)
 
 
+def prepared(recipe: FinetuneRecipe, checkpoint: Checkpoint, progress: Progress) -> PreparedData:
+    """The recipe's data as this checkpoint reads it.
+
+    Raises:
+        DataError: it cannot be read, or nothing can be learnt from it.
+    """
+    flow, text = flow_of(recipe.task, recipe.problem), recipe.text
+    settings = TextSettings(
+        checkpoint.tokenizer, text.max_tokens, text.overlap, translation=recipe.translation, start=checkpoint.start_id
+    )
+    data = prepare(recipe.data, flow, settings, seed=recipe.seed, progress=progress)
+    flow.refuse_unteachable(data.train)
+    return data
+
+
 def _from_scratch(recipe: FinetuneRecipe, store: Path, progress: Progress) -> Path:
     """A new model of the recipe's size; the same one where this recipe was killed before."""
     from penjing.app.scratch import scratch_checkpoint
@@ -117,6 +129,16 @@ def _from_scratch(recipe: FinetuneRecipe, store: Path, progress: Progress) -> Pa
     progress.say(f"Training a tokenizer on {train.rows:,} pairs …")
     target = store / ".runs" / f"scratch-{digest({'recipe': run_digest(recipe), 'data': train.sha256})[:16]}"
     return scratch_checkpoint(recipe, (text for one in train.examples for text in one.texts), target)
+
+
+def refuse_scratch_by_several(recipe: FinetuneRecipe) -> None:
+    """A tokenizer learnt in each of several processes would be another one in each.
+
+    Raises:
+        UsageError: the recipe asks for that.
+    """
+    if recipe.scratch and place_among()[1] > 1:
+        raise UsageError("scratch by several processes", expected="one process, or a model to begin with")
 
 
 def _refuse_too_long(recipe: FinetuneRecipe, checkpoint: Checkpoint) -> None:

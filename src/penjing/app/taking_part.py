@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from penjing.app.finetune import run_directory
+from penjing.app.finetune import prepared, refuse_scratch_by_several, run_directory
 from penjing.app.recipes import FinetuneRecipe
-from penjing.app.tasks import TextSettings, flow_of, prepare
 from penjing.app.training import fit
 from penjing.core.nouns import Task
 from penjing.core.progress import SILENT
@@ -23,10 +22,9 @@ def take_part(recipe: FinetuneRecipe, *, store: Path) -> None:
     Raises:
         PenjingError: as for the first process.
     """
-    checkpoint, flow = find_checkpoint(recipe.model), flow_of(recipe.task, recipe.problem)
-    settings = TextSettings(checkpoint.tokenizer, recipe.text.max_tokens, recipe.text.overlap)
-    data = prepare(recipe.data, flow, settings, seed=recipe.seed, progress=SILENT)
-    flow.refuse_unteachable(data.train)
+    refuse_scratch_by_several(recipe)
+    checkpoint = find_checkpoint(recipe.model)
+    data = prepared(recipe, checkpoint, SILENT)
     embedding = checkpoint.embedding if recipe.task is Task.FEATURE_EXTRACTION else None
     states = run_directory(store, recipe, data=data, checkpoint=checkpoint)
     fit(recipe, checkpoint, data, embedding=embedding, states=states, progress=SILENT)

@@ -1,9 +1,10 @@
 """Several processes that train one model: each takes a share of every step, and all end with the same weights.
 
-Started by ``torchrun``, each process finds its place in the environment. Promise: the gradient of a step is that of
-one process with the whole step, to rounding, since each share is divided by the real targets of the whole step and
-the shares are summed. Only the first process writes. Trade: every process reads all of the data, and computes
-what frozen layers give for all of it.
+Started by ``torchrun`` or Ray Train, each process finds its place in the environment. Promise: the gradient of a
+step is that of one process with the whole step, to rounding, since each share is divided by the real targets of the
+whole step and the shares are summed. Only the first process writes.
+
+Trade: every process reads all of the data, and computes what frozen layers give for all of it.
 """
 
 from __future__ import annotations
@@ -90,6 +91,9 @@ def joined() -> Iterator[Ranks]:
     place = Ranks(*place_among())
     if place.count == 1:
         yield ALONE
+        return
+    if distributed.is_initialized():  # by who started the process: Ray Train
+        yield place
         return
     try:
         distributed.init_process_group("gloo")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -46,6 +46,10 @@ def _finetune(
     epochs: Annotated[float | None, typer.Option(help="Passes over the training data.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Longer texts are cut to this many tokens.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of splits, head, order and dropout.")] = None,
+    on: Annotated[
+        Literal["here", "ray"], typer.Option(help="ray: by workers of a Ray cluster; see the how-to.")
+    ] = "here",
+    workers: Annotated[int, typer.Option(min=1, help="With --on ray: processes that train.")] = 2,
     profile: Annotated[bool, typer.Option("--profile", help="Say at the end where the time went.")] = False,
     tensorboard: TENSORBOARD = None,
     mlflow: MLFLOW = None,
@@ -54,10 +58,12 @@ def _finetune(
     store: STORE = DEFAULT_STORE,
     as_json: JSON = False,
 ) -> None:
-    from penjing.app.finetune import finetune
+    from penjing.app.finetune import Finetuned, finetune
+    from penjing.app.on_ray import FinetunedElsewhere, finetune_on_ray
     from penjing.app.profile_table import profile_facts, profile_lines, profile_table
     from penjing.app.recipes import FinetuneRecipe
     from penjing.app.terminal import TerminalProgress, quality_table, show, speed_table
+    from penjing.core.errors import UsageError
     from penjing.core.recipe import resolve_recipe
     from penjing.train.place import is_helper
     from penjing.train.profile import UNTIMED, Profile
@@ -68,13 +74,19 @@ def _finetune(
         "mirrors.tensorboard": tensorboard, "mirrors.mlflow": mlflow,
     }  # fmt: skip
     told = resolve_recipe(FinetuneRecipe, recipe, sets or (), flags=flags)
+    if on == "ray" and profile:
+        raise UsageError("--profile with --on ray", expected="one of them", do="Profile a run of one process.")
     if is_helper():
         from penjing.app.taking_part import take_part
 
         take_part(told, store=store)
         return
     clock = Profile() if profile else None
-    done = finetune(told, store=store, clock=clock or UNTIMED, progress=TerminalProgress())
+    done: Finetuned | FinetunedElsewhere
+    if on == "ray":
+        done = finetune_on_ray(told, store=store, workers=workers, quiet=as_json)
+    else:
+        done = finetune(told, store=store, clock=clock or UNTIMED, progress=TerminalProgress())
     if as_json:
         print_json(version_facts(done.bundle) | ({"profile": profile_facts(clock)} if clock else {}))
         return
