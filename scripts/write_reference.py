@@ -24,10 +24,13 @@ from penjing.app.quickstart import RECIPE as QUICKSTART
 from penjing.app.search_recipe import SearchRecipe
 from penjing.core import errors
 from penjing.data import DataRecipe, cache_dir
+from penjing.fleet import METRICS as GATEWAY_METRICS
+from penjing.fleet import GatewayRecipe
+from penjing.fleet.metrics import Metrics as GatewayMetrics
 from penjing.knowledge import KnowledgeRecipe
 from penjing.serve import METRICS, ServeRecipe
 from penjing.serve.api.statuses import STATUSES
-from penjing.serve.metrics import Metrics
+from penjing.serve.metrics import Metric, Metrics
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 BANNER = "<!-- Written by scripts/write_reference.py (make docs). Change the code, not this page. -->\n"
@@ -38,6 +41,7 @@ RECIPES: dict[str, type[BaseModel]] = {  # command that takes --recipe → what 
     "search": SearchRecipe, "models": recipes.ListRecipe, "evaluate": DataRecipe, "predict": DataRecipe,
     "cascade": CascadeCommand, "prune": smaller_recipes.PruneCommand, "compress": smaller_recipes.CompressCommand,
     "knowledge add": KnowledgeRecipe, "knowledge ask": KnowledgeRecipe, "serve": ServeRecipe,
+    "gateway": GatewayRecipe,
 }  # fmt: skip
 _TYPES = {str: "text", int: "whole number", float: "number", Path: "path", bool: ""}
 _JSON_TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
@@ -276,13 +280,19 @@ def _statuses(kind: type[errors.PenjingError]) -> Iterator[str]:
 def metrics_page() -> Iterator[str]:
     """Every metric, by the name Prometheus sees."""
     yield from ("# Metrics\n", BANNER, _METRICS_PREFACE)
-    names = [line.split()[2] for line in Metrics().page([]).decode().splitlines() if line.startswith("# HELP ")]
+    yield _metrics_table(METRICS, Metrics().page([]))
+    yield "## Of the gateway\n\n`GET /metrics` of `penjing gateway`.\n"
+    yield _metrics_table(GATEWAY_METRICS, GatewayMetrics().page([], waiting=0))
+
+
+def _metrics_table(metrics: tuple[Metric, ...], page: bytes) -> str:
+    names = [line.split()[2] for line in page.decode().splitlines() if line.startswith("# HELP ")]
     rows = []
-    for name, metric in zip(names, METRICS, strict=True):
+    for name, metric in zip(names, metrics, strict=True):
         ends = f"{metric.buckets[0]:g} … {metric.buckets[-1]:.6g}" if metric.buckets else ""
         labels = ", ".join(f"`{label}`" for label in metric.labels)
         rows.append((f"`{name}`", metric.kind, labels, ends, metric.meaning))
-    yield _table(("name", "kind", "labels", "buckets", "meaning"), rows)
+    return _table(("name", "kind", "labels", "buckets", "meaning"), rows)
 
 
 _METRICS_PREFACE = """`GET /metrics` gives them in the Prometheus text format; so does `/monitoring/prometheus/metrics`,

@@ -131,6 +131,21 @@ def test_idle_time_is_not_busy_time():
     assert load.seconds_per_token == pytest.approx(0.1)
 
 
+def test_one_slow_answer_condemns_nobody_for_ever():
+    among, policy = loads(1, 1), policy_named("least-work")
+    for load, seconds in zip(among, (9.0, 0.1), strict=True):
+        load.take(Work(100), now=0)
+        load.answered(Work(100), now=seconds)
+    chosen = Counter()
+    for number in range(400):
+        load = policy.choose(Work(100), among)
+        load.take(Work(100), now=10 + number)
+        load.answered(Work(100), now=10.1 + number)
+        chosen[load.name] += 1
+    assert chosen["a"] >= 20
+    assert among[0].seconds_per_token < 1.5 * among[1].seconds_per_token
+
+
 def test_whoever_starts_slowly_gets_less():
     among, policy = loads(1, 1), policy_named("least-work")
     among[1].share = 0.1

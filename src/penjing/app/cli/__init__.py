@@ -22,6 +22,7 @@ from penjing.app.cli import (
     evaluate,
     export,
     finetune,
+    gateway,
     keys,
     knowledge,
     models,
@@ -64,6 +65,7 @@ for module in (
     knowledge,
     keys,
     serve,
+    gateway,
     conformance,
 ):
     module.add_to(app)

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-_FORGET = 0.98  # of what was learnt of a replica's pace, what is kept with each answer: the last fifty or so count
+_KEPT = 0.95  # of what was learnt of a replica's pace, with each further answer: the last twenty or so count
+_KEPT_OF_FIRST = 0.1  # it found connections, caches and compilers cold
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,13 @@ class Load:
         tokens: the work of those.
     """
 
-    __slots__ = ("_busy_s", "_done", "_since", "in_flight", "name", "share", "tokens", "weight")
+    __slots__ = ("_busy_s", "_done", "_is_first", "_since", "in_flight", "name", "share", "tokens", "weight")
 
     def __init__(self, name: str, *, weight: float = 1.0) -> None:
         self.name, self.weight, self.share = name, weight, 1.0
         self.in_flight, self.tokens = 0, 0.0
         self._since = self._busy_s = self._done = 0.0
+        self._is_first = False
 
     @property
     def effective(self) -> float:
@@ -74,8 +76,10 @@ class Load:
 
     def answered(self, work: Work, *, now: float) -> None:
         """It has answered one, and its pace is learnt from that."""
-        self._busy_s = self._busy_s * _FORGET + max(0.0, now - self._since)
-        self._done = self._done * _FORGET + work.tokens
+        kept = _KEPT_OF_FIRST if self._is_first else _KEPT
+        self._is_first = not self._done
+        self._busy_s = self._busy_s * kept + max(0.0, now - self._since)
+        self._done = self._done * kept + work.tokens
         self._since = now
         self.lost(work)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 from penjing.fleet.policies.base import Load, Work
-from penjing.fleet.policies.work import finishing
+from penjing.fleet.policies.work import Turns, finishing
 
 BLOCK_BYTES = 128  # of a prompt: some 32 tokens
 _MOST_BLOCKS = 256
@@ -30,17 +30,16 @@ class PrefixAware:
     def __init__(self, *, remembered: int = 16_384) -> None:
         self._remembered = remembered
         self._read: dict[str, OrderedDict[int, None]] = {}
-        self._turn = 0
+        self._turns = Turns()
 
     def choose(self, work: Work, among: Sequence[Load]) -> Load:
         """See :class:`penjing.fleet.policies.base.Policy`."""
-        self._turn = (self._turn + 1) % len(among)
         finish = finishing(among)
 
         def when(load: Load) -> float:
             return finish(load, work.tokens * (1 - self.known(load.name, work.prefix)))
 
-        chosen = min((*among[self._turn :], *among[: self._turn]), key=when)
+        chosen = self._turns.least(among, when)
         self._note(chosen.name, work.prefix)
         return chosen
 

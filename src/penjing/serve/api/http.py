@@ -143,18 +143,28 @@ class Request:
             DepartedError: the client left in the middle.
             InvalidRequestError: it is not as compressed as it claims to be.
         """
+        body = await self.body_as_sent()
+        encoding = self.header(b"content-encoding").lower()
+        form = next((form for form in _WINDOWS if form in encoding), None)
+        return self._inflate(body, form) if form else body
+
+    async def body_as_sent(self) -> bytes:
+        """All of the body, compressed or not.
+
+        Raises:
+            TooLargeError: it is over the limit; the rest is not read.
+            DeadlineError: it did not arrive in time.
+            DepartedError: the client left in the middle.
+        """
         declared = self.header(b"content-length")
         if declared.isdigit() and int(declared) > self._max_body_bytes:
             raise self._too_large(f"{declared} bytes")
         with Interruptible() as reading:
             timer = asyncio.get_running_loop().call_later(self._left_s(), self._give_up, reading)
             try:
-                body = await self._read()
+                return await self._read()
             finally:
                 timer.cancel()
-        encoding = self.header(b"content-encoding").lower()
-        form = next((form for form in _WINDOWS if form in encoding), None)
-        return self._inflate(body, form) if form else body
 
     @contextmanager
     def while_connected(self) -> Iterator[None]:

@@ -1,0 +1,218 @@
+"""The gateway put together: replicas, policy, line, sockets; how it starts and how it stops.
+
+Promises: a port in use or a recipe that cannot work is an error before anything is started; from the first moment the
+gateway answers, /readyz with 503 until replicas are ready; when it stops no accepted request is lost: those in flight
+are finished (within ``grace_s``), then the replicas it started are drained and end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import uvicorn
+
+from penjing.core.errors import NotReadyError
+from penjing.fleet.metrics import Metrics
+from penjing.fleet.policies import policy_named
+from penjing.fleet.probing import Prober
+from penjing.fleet.processes import processes_of
+from penjing.fleet.proxy import Proxy
+from penjing.fleet.recipe import GatewayRecipe
+from penjing.fleet.replica import Replica
+from penjing.fleet.seats import Seats
+from penjing.fleet.vital import Vital
+from penjing.fleet.wire.address import Address, address_at
+from penjing.fleet.wire.pool import Pool
+from penjing.serve.ports import listen, listen_unix
+from penjing.serve.slow_clients import close_slow_clients
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # Windows has none
+    from asyncio import new_event_loop  # type: ignore[assignment]
+
+_LINGER_S = 0.2  # how long late-comers are still told that the gateway stops
+_LOOK_EVERY_S = 0.02
+_LEFT_BEHIND_S = 10.0
+
+
+class Gateway:
+    """See the module. Its port is taken when it is made; requests are answered from :meth:`start`.
+
+    Args:
+        recipe: what it stands in front of, and how.
+
+    Attributes:
+        url: where it listens; ``unix:`` and a path on a Unix socket.
+
+    Raises:
+        ResourceError: the port cannot be had.
+        UsageError: a replica's address is none.
+    """
+
+    def __init__(self, recipe: GatewayRecipe) -> None:
+        self._recipe = recipe
+        remote = [address_at(one.url) for one in recipe.remote]
+        self._socket = listen_unix(recipe.uds) if recipe.uds else listen(recipe.host, recipe.port)
+        self._folder = Path(tempfile.mkdtemp(prefix="penjing-"))
+        started = processes_of(recipe, self._folder)
+        self._processes = [process for process, _ in started]
+        self.replicas = [
+            *(self._replica(p.name, address_at(f"unix:{p.http}"), group.models, group.weight) for p, group in started),
+            *(
+                self._replica(one.name or one.url, address, one.models, one.weight)
+                for one, address in zip(recipe.remote, remote, strict=True)
+            ),
+        ]
+        metrics = Metrics()
+        self._seats = Seats(
+            self.replicas,
+            policy_named(recipe.policy),
+            most_waiting=recipe.max_waiting,
+            wait_s=recipe.max_wait_ms / 1000,
+        )
+        self._vital = Vital(self.replicas, self._seats, metrics)
+        self._proxy = Proxy(self._seats, recipe, metrics, vital=self._vital, replicas=self.replicas)
+        self._http = uvicorn.Server(_uvicorn_config(self._proxy, recipe))
+        self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
+        self._stopping = threading.Lock()
+        self._hurried = threading.Event()
+
+    @property
+    def url(self) -> str:
+        """Where a client finds it."""
+        if self._recipe.uds is not None:
+            return f"unix:{self._recipe.uds}"
+        host, port = self._recipe.host, self._socket.getsockname()[1]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes it started that run now."""
+        return [process.pid for process in self._processes if process.pid is not None]
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it answers requests, and its replicas could be started at all."""
+        return self._thread.is_alive() and not self._failed
+
+    def start(self) -> None:
+        """Start the replicas, and begin to answer. Returns at once."""
+        self._thread.start()
+
+    def wait_until_ready(self, *, timeout_s: float) -> None:
+        """Block until every model has a replica that is ready, and every local replica is.
+
+        Raises:
+            NotReadyError: they are not within ``timeout_s``, or one cannot be started; says why.
+        """
+        until = time.monotonic() + timeout_s
+        while why := self._why_not_ready():
+            if time.monotonic() >= until or not self.is_alive:
+                raise NotReadyError(f"not ready: {why}", do="Correct the cause and start again.")
+            time.sleep(_LOOK_EVERY_S)
+
+    def hurry(self) -> None:
+        """Let :meth:`stop` wait for nobody any more."""
+        self._hurried.set()
+
+    def stop(self) -> None:
+        """Finish requests in flight, end the replicas. Blocks at most twice ``grace_s`` and a little. Idempotent."""
+        with self._stopping:
+            if not self._thread.is_alive():
+                self._release()
+                return
+            self._vital.is_draining = self._proxy.is_draining = True
+            until = time.monotonic() + self._recipe.grace_s
+            while self._proxy.in_flight and time.monotonic() < until and not self._hurried.wait(_LOOK_EVERY_S):
+                pass
+            self._hurried.wait(_LINGER_S)
+            self._http.should_exit = True
+            self._thread.join()
+
+    @property
+    def _failed(self) -> bool:
+        return any(process.has_failed for process in self._processes)
+
+    def _why_not_ready(self) -> str:
+        waiting = [r.name for r in self.replicas if r.restarts is not None and not r.fitness.is_ready]
+        if self._failed:
+            return "a replica ended before it was ready; its error is above"
+        return f"{', '.join(waiting)}" or "; ".join(f"{k}: {why}" for k, why in self._vital.why_not_ready().items())
+
+    def _replica(self, name: str, address: Address, models: tuple[str, ...] | None, weight: float) -> Replica:
+        recipe = self._recipe
+        pool = Pool(
+            address,
+            connect_within_s=recipe.connect_timeout_ms / 1000,
+            idle_s=recipe.replica_idle_s,
+            whole_bytes=recipe.whole_bytes,
+        )
+        replica = Replica(
+            name,
+            address,
+            models=models,
+            weight=weight,
+            most_in_flight=recipe.max_in_flight,
+            told=recipe.fitness,
+            pool=pool,
+        )
+        replica.restarts = 0 if name.startswith("local-") else None
+        return replica
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        recipe = self._recipe
+        tasks = [
+            close_slow_clients(self._http, header_timeout_s=recipe.header_timeout_s),
+            *(Prober(replica, recipe.fitness, on_ready=self._seats.left).run() for replica in self.replicas),
+            *(p.keep_running(r) for p, r in zip(self._processes, self.replicas, strict=False)),
+        ]
+        running = [asyncio.create_task(task) for task in tasks]
+        try:
+            await self._http.serve(sockets=[self._socket])
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            await self._end_replicas()
+            self._release()
+
+    async def _end_replicas(self) -> None:
+        for replica in self.replicas:
+            replica.gone("the gateway stops")
+        for process in self._processes:
+            process.tell_to_stop()
+        within_s = (0 if self._hurried.is_set() else self._recipe.grace_s) + _LEFT_BEHIND_S
+        await asyncio.gather(*(process.ended(within_s=within_s) for process in self._processes))
+
+    def _release(self) -> None:
+        self._socket.close()
+        if self._recipe.uds is not None:
+            self._recipe.uds.unlink(missing_ok=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _uvicorn_config(app: Proxy, recipe: GatewayRecipe) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,  # the replica's is passed on
+        timeout_keep_alive=recipe.keep_alive_s,
+        timeout_graceful_shutdown=1,
+        limit_concurrency=recipe.max_connections,
+    )

@@ -1,0 +1,1 @@
+"""HTTP towards the replicas: kept connections, each a small protocol above httptools."""
