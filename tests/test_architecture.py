@@ -38,7 +38,7 @@ ALLOWED = {
     "export": {"core", "tokens", "engines", "models"},
     "compress": {"core", "tokens", "engines", "export"},
     "serve": {"core", "security", "store", "tokens", "engines", "tasks"},
-    "knowledge": {"core", "store", "tokens", "data", "tasks", "serve"},  # data: its readers, when a file is read
+    "knowledge": {"core", "security", "store", "tokens", "data", "tasks", "serve"},  # data: its readers of files
     "fleet": {"core", "serve"},
     "app": {
         "core", "security", "store", "tokens", "data", "engines", "models", "tasks", "evaluate", "train", "export",

@@ -1,8 +1,8 @@
 """A program that asks a server through the stubs of tensorflow-serving-api, and prints what it was told as JSON.
 
-``python official_stubs.py ADDRESS [STORE]``. Run in a process of its own: the stubs want TensorFlow's messages, and
-where TensorFlow is not installed, a stand-in takes its name. The stand-in has TensorFlow's messages as we know
-them; the serving messages and both services are Google's own.
+``python official_stubs.py ADDRESS STORE [KEY CA]``: with an API key, which gRPC sends over TLS only. Run in a process
+of its own: the stubs want TensorFlow's messages, and where TensorFlow is not installed, a stand-in takes its name. The
+stand-in has TensorFlow's messages as we know them; the serving messages and both services are Google's own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 WHOSE = {
@@ -167,11 +168,21 @@ def named(request, model: str = "m"):
     return request
 
 
-def ask(address: str, base_path: str) -> dict[str, object]:
-    """One of each call."""
+def opened(address: str, key: str | None = None, ca: str | None = None):
+    """A channel, with the key as call credentials where there is one."""
     import grpc
 
-    with grpc.insecure_channel(address) as channel:
+    if key is None:
+        return grpc.insecure_channel(address)
+    tls = grpc.ssl_channel_credentials(Path(ca).read_bytes())
+    return grpc.secure_channel(
+        address, grpc.composite_channel_credentials(tls, grpc.access_token_call_credentials(key))
+    )
+
+
+def ask(address: str, base_path: str, *credentials: str) -> dict[str, object]:
+    """One of each call."""
+    with opened(address, *credentials) as channel:
         return predictions(channel) | metadata(channel) | faults(channel) | models(channel, base_path)
 
 
@@ -180,4 +191,4 @@ if __name__ == "__main__":
         stand_in_for_tensorflow()
     else:
         import tensorflow  # noqa: F401
-    print(json.dumps(ask(sys.argv[1], sys.argv[2])))
+    print(json.dumps(ask(*sys.argv[1:])))

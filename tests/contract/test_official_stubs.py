@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from contract.cases import EVEN, served
+from serve.admitted import guarded
+from serve.certified import Certified
 
 PROGRAM = Path(__file__).with_name("official_stubs.py")
 PYTHON = os.environ.get("PENJING_TENSORFLOW_PYTHON", sys.executable)
@@ -26,14 +28,25 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def ran(*words):
+    done = subprocess.run(
+        [PYTHON, str(PROGRAM), *map(str, words)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_same_calls_with_a_key_as_call_credentials(tmp_path):
+    files = Certified(tmp_path)
+    with guarded(tmp_path, grpc_port=0, **files.told) as (server, keys):
+        told = ran(server.grpc_address, tmp_path / "store" / "m", keys["*:admin"], files.ca)
+    assert told["logits"] == [[6.0, 7.0, 8.0, 2.5, 3.5, 4.5], 1]
+    assert told["reload"] == 0
+
+
 def test_one_of_each_call(tmp_path):
     with served(tmp_path, grpc_port=0) as server:
-        ran = subprocess.run(
-            [PYTHON, str(PROGRAM), server.grpc_address, str(tmp_path / "m")],
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout.splitlines()[-1])
+        told = ran(server.grpc_address, tmp_path / "m")
     assert told == {
         "logits": [[6.0, 7.0, 8.0, 2.5, 3.5, 4.5], 1],
         "label": ["good", "good"],

@@ -19,6 +19,7 @@ from tokenizers.processors import TemplateProcessing
 from penjing.core.machine import Machine
 from penjing.core.nouns import Embedding, Problem, Task
 from penjing.serve import Server, ServeRecipe, StoreCatalogue, running_server
+from penjing.serve.api.mounts import MoreMounts
 from penjing.serve.loading import EngineOpener
 from penjing.store.bundle import Bundle
 from penjing.store.manifest import EngineSpec, ManifestDraft, TextLimits
@@ -129,8 +130,14 @@ def fresh(bundle: Bundle, recipe: ServeRecipe) -> FakeEngine:
 
 @contextmanager
 def serving(
-    store: Store, *, open_with: EngineOpener = fresh, ready_within_s: float | None = 20, **told: object
+    store: Store,
+    *,
+    open_with: EngineOpener = fresh,
+    ready_within_s: float | None = 20,
+    also: MoreMounts | None = None,
+    **told: object,
 ) -> Iterator[Server]:
     recipe = ServeRecipe.model_validate({"port": 0, "poll_s": 0.02, "grace_s": 5.0} | told)
-    with running_server(StoreCatalogue(store), recipe, open_with=open_with, ready_within_s=ready_within_s) as server:
+    catalogue = StoreCatalogue(store)
+    with running_server(catalogue, recipe, open_with=open_with, ready_within_s=ready_within_s, also=also) as server:
         yield server

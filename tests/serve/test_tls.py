@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 import time
 
@@ -17,41 +16,16 @@ from penjing.serve import Server, ServeRecipe, StoreCatalogue
 from penjing.serve.grpc.messages import message
 from penjing.serve.tls import Certificates
 from penjing.store.store import Store
+from serve.certified import Certified
 from serve.doubles import fresh, publish, serving
 
 BODY = {"instances": [{"input_ids": [7, 9]}]}
 CHECK = "/grpc.health.v1.Health/Check"
 
 
-class Files:
-    """An authority, and a server's certificate on disk that it can renew."""
-
-    def __init__(self, folder):
-        self.authority = trustme.CA()
-        self.folder = folder
-        self.ca = folder / "ca.pem"
-        self.authority.cert_pem.write_to_path(self.ca)
-        self.told = {"tls_cert": folder / "cert.pem", "tls_key": folder / "key.pem"}
-        self.renew()
-
-    def renew(self):
-        certificate = self.authority.issue_cert("localhost", "127.0.0.1")
-        (self.folder / "cert.new").write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
-        (self.folder / "key.new").write_bytes(certificate.private_key_pem.bytes())
-        for name in ("cert", "key"):
-            os.replace(self.folder / f"{name}.new", self.folder / f"{name}.pem")  # noqa: PTH105
-        return certificate
-
-    def trusting(self, client=None):
-        context = ssl.create_default_context(cafile=self.ca)
-        if client is not None:
-            client.configure_cert(context)
-        return context
-
-
 @pytest.fixture
 def files(tmp_path):
-    return Files(tmp_path)
+    return Certified(tmp_path)
 
 
 @pytest.fixture

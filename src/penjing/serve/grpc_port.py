@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penjing.core.extras import require
+from penjing.security.access import Access
 from penjing.serve.plane import DataPlane
 from penjing.serve.recipe import ServeRecipe
 from penjing.serve.tls import Certificates
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 
 
 async def open_listener(
-    plane: DataPlane, recipe: ServeRecipe, certificates: Certificates | None, *, is_shared: bool = False
+    plane: DataPlane,
+    recipe: ServeRecipe,
+    certificates: Certificates | None,
+    *,
+    is_shared: bool = False,
+    access: Access | None = None,
 ) -> Listener:
     """A gRPC server that listens and does not answer yet, on the running event loop.
 
@@ -25,4 +31,4 @@ async def open_listener(
         require(package, extra="serve")
     from penjing.serve.grpc.listener import Listener
 
-    return Listener(plane, recipe, certificates, is_shared=is_shared)
+    return Listener(plane, recipe, certificates, is_shared=is_shared, access=access)

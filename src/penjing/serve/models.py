@@ -82,6 +82,10 @@ class Models:
         """Every version that was ever taken up."""
         return [version for shelf in self._shelves.values() for version in shelf.versions.values()]
 
+    def knows(self, model: str) -> bool:
+        """Whether anything of a model was ever seen."""
+        return model in self._shelves
+
     def shelf(self, model: str) -> Shelf | None:
         """The versions of a model; None if nothing of it was ever seen."""
         return self._shelves.get(model)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from contextvars import copy_context
 from dataclasses import replace
 from typing import Literal, TypeVar, cast
 
@@ -22,8 +23,8 @@ from penjing.core.errors import DeadlineError, InvalidRequestError, OverloadedEr
 from penjing.engines import Prompt
 from penjing.serve.answers import Answers, Cost, Floats, Inputs
 from penjing.serve.metrics import Metrics
-from penjing.serve.models import Models
 from penjing.serve.queue import Permit
+from penjing.serve.sight import KnownModels, must_predict
 from penjing.serve.versions import Servable, Version
 from penjing.serve.watching import Watching
 from penjing.serve.work import Work
@@ -51,18 +52,21 @@ class DataPlane:
         long_text: ``cut`` text over the model's limit, and count it, or ``refuse`` it.
         writing_timeout_s, max_new_tokens: see :class:`penjing.serve.recipe.ServeRecipe`.
         watching: what is written down of each request; None is nothing.
+        is_guarded: only requests whose permit says so may ask for predictions.
     """
 
     def __init__(
         self,
-        models: Models,
+        models: KnownModels,
         metrics: Metrics,
         *,
         long_text: LongText = "cut",
         writing_timeout_s: float = 600.0,
         max_new_tokens: int = 512,
         watching: Watching | None = None,
+        is_guarded: bool = False,
     ) -> None:
+        self.is_guarded, self._must_permit = is_guarded, must_predict if is_guarded else lambda _model: None
         self.watching = None if watching is None or watching.is_idle else watching
         self.writing_timeout_s, self._max_new_tokens = writing_timeout_s, max_new_tokens
         self.models = models
@@ -104,6 +108,7 @@ class DataPlane:
             InvalidRequestError: empty input, ids the model does not know, or too long.
             NotReadyError, ServingError: the version went away, or failed on this input.
         """
+        self._must_permit(version.model)
         began = time.monotonic()
         if version.servable.writes:  # counted as it is written
             return await self._written(version, inputs, deadline=deadline)
@@ -119,6 +124,7 @@ class DataPlane:
 
     def write(self, version: Version, prompts: Sequence[Prompt], wish: Wish, *, deadline: float) -> Writing:
         """Begin to write answers to prompts. See :class:`Writing`, also for what it raises."""
+        self._must_permit(version.model)
         return Writing(
             self.metrics.of(version.model),
             version,
@@ -141,6 +147,7 @@ class DataPlane:
         Raises:
             OverloadedError, DeadlineError, InvalidRequestError: as :meth:`ask`; a character counts as a token.
         """
+        self._must_permit(version.model)
         servable = version.servable
         characters = _characters(texts)
         permit = self._admit(version, characters, deadline=deadline)
@@ -152,14 +159,14 @@ class DataPlane:
             servable.any_lane.release(permit)
 
     async def aside(self, function: Callable[[], T], *, deadline: float) -> T:
-        """Compute something long off the event loop, so that other requests are not held up.
+        """Compute something long off the event loop, so that others are not held up; the permit goes along.
 
         Raises:
             DeadlineError: it was not done in time.
         """
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                return await asyncio.get_running_loop().run_in_executor(self._side, function)
+                return await asyncio.get_running_loop().run_in_executor(self._side, copy_context().run, function)
         except TimeoutError as error:
             raise DeadlineError("the deadline passed while the request was being read", waiting=True) from error
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import uvicorn
 
 from penjing.core.errors import NotReadyError
+from penjing.security.access import Access, Trusting
+from penjing.serve.access import access_of
 from penjing.serve.api.mounts import MoreMounts, all_mounts
-from penjing.serve.api.site import Site
+from penjing.serve.api.site import Mount, Site
 from penjing.serve.catalogue import Catalogue
 from penjing.serve.grpc_port import open_listener
 from penjing.serve.loading import EngineOpener, open_bundle_engine
@@ -29,6 +31,7 @@ from penjing.serve.plane import DataPlane
 from penjing.serve.ports import listen, listen_unix
 from penjing.serve.recipe import ServeRecipe
 from penjing.serve.siblings import Share
+from penjing.serve.sight import KnownModels, PermittedModels
 from penjing.serve.slow_clients import close_slow_clients
 from penjing.serve.tls import Certificates
 from penjing.serve.watching import Watching
@@ -76,16 +79,19 @@ class Server:
         share: Share | None = None,
         also: MoreMounts | None = None,
     ) -> None:
-        self._recipe = recipe
+        self._recipe, self._share = recipe, share
+        self._access = access_of(recipe)  # before a port is taken
         self._certificates, watching = Certificates.of(recipe), Watching(recipe)
-        self._share = share
         self._socket = (
             share.http if share else listen_unix(recipe.uds) if recipe.uds else listen(recipe.host, recipe.port)
         )
         self.port: int = 0 if recipe.uds else self._socket.getsockname()[1]
         self.url = url_of(recipe, self.port)
-        self.plane = _plane_of(Models(catalogue, recipe, open_with=open_with), recipe, watching)
-        self._site = _site_of(self.plane, recipe, share, also=also)
+        models = Models(catalogue, recipe, open_with=open_with)
+        self.plane = _plane_of(PermittedModels(models) if self._access else models, recipe, watching)
+        mounts = all_mounts(self.plane, recipe, siblings=share.siblings if share else None, also=also)
+        self._site = _site_of(mounts, recipe, self.plane.watching, access=self._access)
+        self._among_workers = _site_of(mounts, recipe, None, access=Trusting())
         self._http = uvicorn.Server(_uvicorn_config(self._site, recipe, self._certificates))
         self._runner = asyncio.Runner(loop_factory=new_event_loop)
         self._grpc: Listener | None = None
@@ -152,11 +158,14 @@ class Server:
         if not self._recipe.speaks_grpc or self._share:
             return None
         try:
-            self._grpc = _elsewhere(self._runner, open_listener(self.plane, self._recipe, self._certificates))
+            self._grpc = _elsewhere(self._runner, self._open_listener())
         except BaseException:
             self._release()
             raise
         return self._grpc.address
+
+    def _open_listener(self, *, is_shared: bool = False) -> Coroutine[Any, Any, Listener]:
+        return open_listener(self.plane, self._recipe, self._certificates, is_shared=is_shared, access=self._access)
 
     def _release(self) -> None:
         """Give the ports back, of a server that does not run."""
@@ -209,14 +218,14 @@ class Server:
 
     async def _take_part(self, share: Share) -> None:
         """Answer the other workers, and whoever watches them, from the first moment on."""
-        config = _uvicorn_config(self._site, self._recipe, None)
+        config = _uvicorn_config(self._among_workers, self._recipe, None)
         await uvicorn.Server(config).serve(sockets=[share.control])
 
     async def _until_told(self) -> None:
         while not self._may_accept.is_set() and not self._http.should_exit:
             await asyncio.sleep(_LOOK_EVERY_S)
         if self._recipe.grpc_port is not None:
-            self._grpc = await open_listener(self.plane, self._recipe, self._certificates, is_shared=True)
+            self._grpc = await self._open_listener(is_shared=True)
 
 
 def _elsewhere(runner: asyncio.Runner, work: Coroutine[Any, Any, T]) -> T:
@@ -225,7 +234,7 @@ def _elsewhere(runner: asyncio.Runner, work: Coroutine[Any, Any, T]) -> T:
         return helper.submit(runner.run, work).result()
 
 
-def _plane_of(models: Models, recipe: ServeRecipe, watching: Watching) -> DataPlane:
+def _plane_of(models: KnownModels, recipe: ServeRecipe, watching: Watching) -> DataPlane:
     return DataPlane(
         models,
         Metrics(),
@@ -233,16 +242,18 @@ def _plane_of(models: Models, recipe: ServeRecipe, watching: Watching) -> DataPl
         writing_timeout_s=recipe.writing_timeout_ms / 1000,
         max_new_tokens=recipe.max_new_tokens,
         watching=watching,
+        is_guarded=isinstance(models, PermittedModels),
     )
 
 
-def _site_of(plane: DataPlane, recipe: ServeRecipe, share: Share | None, *, also: MoreMounts | None) -> Site:
+def _site_of(mounts: Sequence[Mount], recipe: ServeRecipe, watching: Watching | None, *, access: Access | None) -> Site:
     return Site(
-        all_mounts(plane, recipe, siblings=share.siblings if share else None, also=also),
+        mounts,
         max_body_bytes=recipe.max_body_bytes,
         request_timeout_ms=recipe.request_timeout_ms,
         cors=recipe.cors,
-        watching=plane.watching,
+        watching=watching,
+        access=access,
     )
 
 

@@ -29,6 +29,7 @@ from typing import Any
 
 from penjing.core.errors import NotReadyError, ResourceError
 from penjing.core.machine import usable_cores
+from penjing.serve.access import access_of
 from penjing.serve.catalogue import Catalogue, address_of
 from penjing.serve.ports import listen, listen_unix, reserve
 from penjing.serve.recipe import ServeRecipe
@@ -117,7 +118,8 @@ class Workers:
     """
 
     def __init__(self, catalogue: Catalogue, recipe: ServeRecipe) -> None:
-        Certificates.of(recipe)  # whose errors are for now, not for the workers
+        access_of(recipe)  # whose errors are for now, not for the workers
+        Certificates.of(recipe)
         self._recipe, self._address = recipe, address_of(catalogue)
         self._socket = listen_unix(recipe.uds) if recipe.uds else listen(recipe.host, recipe.port)
         self.port: int = 0 if recipe.uds else self._socket.getsockname()[1]

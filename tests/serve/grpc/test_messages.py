@@ -14,7 +14,7 @@ from docs.markdown import ROOT
 from penjing.core.errors import MalformedError
 from penjing.serve.catalogue import StoreCatalogue
 from penjing.serve.grpc.calls import Calls
-from penjing.serve.grpc.listener import _handlers
+from penjing.serve.grpc.listener import handlers_of
 from penjing.serve.grpc.messages import DESCRIPTORS, filled, message, pool, read
 from penjing.serve.metrics import Metrics
 from penjing.serve.models import Models
@@ -72,7 +72,7 @@ def test_the_default_pool_knows_nothing_of_ours():
 def test_every_method_of_every_service_has_an_answer(tmp_path):
     models = Models(StoreCatalogue(Store(tmp_path)), ServeRecipe())
     plane = DataPlane(models, Metrics())
-    handlers = _handlers(plane, ServeRecipe(grpc_reflection=True), Calls(plane, timeout_s=1, most=1))
+    handlers = handlers_of(plane, ServeRecipe(grpc_reflection=True), Calls(plane, timeout_s=1, most=1))
     services = {
         service.full_name: set(service.methods_by_name)
         for file in described(DESCRIPTORS.read_bytes())

@@ -20,7 +20,8 @@ _HELP = """API keys of a server, in a file that holds their digests.
 penjing keys create shop --scope topics:predict --expires 90d  # prints the key, once
 penjing keys list
 penjing keys rotate shop --overlap 24h                         # a new one; the old one for a day more
-penjing keys revoke shop
+penjing keys revoke shop                                       # within a second, without a restart
+penjing serve --host 0.0.0.0 --keys penjing-keys.json
 ```
 
 A scope is MODELS:ROLE. In MODELS a * stands for any characters; a knowledge base is named knowledge/NAME. Roles:
@@ -98,7 +99,7 @@ def _list(file: KEYS = DEFAULT_KEYS, as_json: JSON = False) -> None:
 
 @keys.command("revoke")
 def _revoke(which: _WHICH, file: KEYS = DEFAULT_KEYS, as_json: JSON = False) -> None:
-    """Withdraw a key."""
+    """Withdraw a key; a running server refuses it within a second."""
     from penjing.security.key_file import revoke_key
 
     key = revoke_key(file, which)

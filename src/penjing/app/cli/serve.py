@@ -19,10 +19,19 @@ curl localhost:8501/v1/models/newsgroups:predict -d '{"instances": ["the shuttle
 The newest version of each model is served, and every version an alias leads to; new ones are picked up
 while it runs. gRPC has a port of its own, where one is given. /readyz answers 200 once all are loaded and
 warm; /metrics speaks Prometheus. SIGTERM finishes what was accepted. --tls-cert and
---tls-key encrypt both ports; a renewed certificate is taken up. --knowledge answers questions out of
+--tls-key encrypt both ports; a renewed certificate is taken up. --keys lets in holders of keys only, which is a
+must where other machines can reach it, unless --no-access-control. --knowledge answers questions out of
 documents at /v1/knowledge. --json prints the addresses, once it
 listens, for a program to read.
 """
+
+
+KEYS = Annotated[
+    Path | None, typer.Option("--keys", envvar="PENJING_KEYS", help="Let in only holders of these keys (penjing keys).")
+]
+OPEN_TO_ALL = Annotated[
+    bool, typer.Option("--no-access-control", help="Let everybody do everything, from other machines, too.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,6 +50,8 @@ def _serve(
     tls_client_ca: Annotated[
         Path | None, typer.Option(help="Let in only clients with a certificate of this authority (PEM).")
     ] = None,
+    keys: KEYS = None,
+    no_access_control: OPEN_TO_ALL = False,
     workers: Annotated[int | None, typer.Option(help="Server processes on the same ports; 1 by default.")] = None,
     models: Annotated[list[str] | None, typer.Option("--model", help="Serve only this model. May be repeated.")] = None,
     knowledge: Annotated[
@@ -68,6 +79,8 @@ def _serve(
         "tls_cert": tls_cert,
         "tls_key": tls_key,
         "tls_client_ca": tls_client_ca,
+        "keys": keys,
+        "access_control": False if no_access_control else None,
         "workers": workers,
         "models": models or None,
     }

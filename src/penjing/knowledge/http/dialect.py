@@ -7,6 +7,7 @@ PDF and DOCX are for the command line: their parsers can be made to work for lon
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -26,7 +27,10 @@ from penjing.knowledge.keeping import Base
 from penjing.knowledge.recipe import KnowledgeRecipe
 from penjing.knowledge.served import ServedModels, ServedWriter
 from penjing.knowledge.told import as_dict
+from penjing.security.permits import acting, current
+from penjing.security.scopes import Verb
 from penjing.serve.api.documents import LONG_BODY_BYTES, field, optional, parse_object
+from penjing.serve.api.guard import KNOWLEDGE
 from penjing.serve.api.http import Reply, Request, json_reply
 from penjing.serve.plane import DataPlane
 from penjing.store.references import parse_reference
@@ -90,17 +94,28 @@ class KnowledgeBases:
         call = calls[method]
         if name is None:
             return await self._all(request)
-        return await call(request, self._served(name), **({"document": document} if document is not None else {}))
+        served = self._served(name)
+        with (
+            acting(Verb.PREDICT) if self._plane.is_guarded else nullcontext()
+        ):  # a right to a base is one to its models in it
+            return await call(request, served, **({"document": document} if document is not None else {}))
 
     def _served(self, name: str) -> Served:
+        if self._plane.is_guarded:
+            current().require(KNOWLEDGE + name)
         if name not in self._bases:
             raise ModelNotFoundError(
-                f"there is no knowledge base {name[:80]!r}", expected=f"one of {', '.join(sorted(self._bases))}"
+                f"there is no knowledge base {name[:80]!r}", expected=f"one of {', '.join(self._seen())}"
             )
         return self._bases[name]
 
+    def _seen(self) -> list[str]:
+        """The names of bases that the caller may know of."""
+        permit = current()
+        return [name for name in sorted(self._bases) if not self._plane.is_guarded or permit.may(KNOWLEDGE + name)]
+
     async def _all(self, request: Request) -> Reply:
-        read = partial(lambda: [_facts(name, one) for name, one in sorted(self._bases.items())])
+        read = partial(lambda: [_facts(name, self._bases[name]) for name in self._seen()])
         return json_reply(200, {"bases": await self._plane.aside(read, deadline=request.deadline)})
 
     async def _one(self, request: Request, served: Served) -> Reply:

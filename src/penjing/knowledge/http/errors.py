@@ -6,6 +6,7 @@ from penjing.core.errors import (
     DataError,
     DeadlineError,
     DepartedError,
+    ForbiddenError,
     InvalidRequestError,
     ModelNotFoundError,
     NotFoundError,
@@ -14,6 +15,7 @@ from penjing.core.errors import (
     PenjingError,
     StoreError,
     TooLargeError,
+    UnauthenticatedError,
     UnsupportedError,
 )
 from penjing.serve.api.faults import come_back, row_of
@@ -23,6 +25,8 @@ STATUS: dict[type[Exception], int] = {
     TooLargeError: 413,
     InvalidRequestError: 400,
     DataError: 400,
+    UnauthenticatedError: 401,
+    ForbiddenError: 403,
     UnsupportedError: 403,
     ModelNotFoundError: 404,
     NotFoundError: 404,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from penjing.security.needs import LOOK, OPERATE, PREDICT
 from penjing.serve.api.routes import NUMBER, TEXT, TRUTH, WHOLE, Description, Route, Schema, array, either, record, ref
 
 _NOTHING: Schema = {"type": "null"}
@@ -86,29 +87,32 @@ DESCRIPTION = Description(
     "Knowledge bases",
     "Answers out of documents, with the place; only where the server was given knowledge bases.",
     (
-        Route("GET", "/v1/knowledge", "All knowledge bases.", record({"bases": array(ref("KnowledgeBase"))})),
-        Route("GET", "/v1/knowledge/{base}", "One knowledge base.", ref("KnowledgeBase"), errors=(404,)),
+        Route(
+            "GET", "/v1/knowledge", "All knowledge bases.", record({"bases": array(ref("KnowledgeBase"))}),
+            needs=LOOK,
+        ),
+        Route("GET", "/v1/knowledge/{base}", "One knowledge base.", ref("KnowledgeBase"), errors=(404,), needs=LOOK),
         Route(
             "POST", "/v1/knowledge/{base}/ask", "Answer a question, or say that the base holds no answer.",
             ref("KnowledgeAnswer"), ref("KnowledgeQuestion"), {"question": "How long is the warranty?"},
-            errors=(413, *_FAULTS),
+            errors=(413, *_FAULTS), needs=PREDICT,
         ),
         Route(
             "GET", "/v1/knowledge/{base}/documents", "Its documents by their ids.", ref("KnowledgeListing"),
-            errors=(404,), query={"after": "Ids behind this one.", "most": "How many; 100 by default."},
+            errors=(404,), query={"after": "Ids behind this one.", "most": "How many; 100 by default."}, needs=PREDICT,
         ),
         Route(
             "POST", "/v1/knowledge/{base}/documents", "Add or replace a document, where that is allowed.", _CHANGED,
             ref("KnowledgeDocument"), {"document": "note", "text": "The warranty lasts two years."},
-            errors=(403, 413, *_FAULTS),
+            errors=(403, 413, *_FAULTS), needs=OPERATE,
         ),
         Route(
             "GET", "/v1/knowledge/{base}/documents/{document}", "The text that citations count in.",
-            record({"document": TEXT, "text": TEXT}), errors=(404,),
+            record({"document": TEXT, "text": TEXT}), errors=(404,), needs=PREDICT,
         ),
         Route(
             "DELETE", "/v1/knowledge/{base}/documents/{document}", "Remove a document, where that is allowed.",
-            _CHANGED, errors=(403, 404, 503),
+            _CHANGED, errors=(403, 404, 503), needs=OPERATE,
         ),
     ),
     record({"error": record({"code": TEXT, "came": TEXT, "expected": TEXT, "do": TEXT})}),

@@ -33,5 +33,5 @@ def counted(plane: DataPlane, model: str, request: Request, *, api: str) -> Iter
 
 def count(plane: DataPlane, model: str, request: Request, *, api: str, code: str) -> None:
     """Count a call that is over. See :func:`counted`."""
-    if plane.models.shelf(model) is not None:
+    if plane.models.knows(model):
         plane.metrics.of(model).replied(code, api=api, seconds=time.monotonic() - request.began)

@@ -13,15 +13,18 @@ from typing import TypeVar
 from penjing.core.errors import (
     DeadlineError,
     DepartedError,
+    ForbiddenError,
     InvalidRequestError,
     ModelNotFoundError,
     NotReadyError,
     OverloadedError,
     PenjingError,
     PreconditionError,
+    QuotaError,
+    UnauthenticatedError,
     UnsupportedError,
 )
-from penjing.serve.api.http import Headers
+from penjing.serve.api.http import Headers, Reply, json_reply
 
 Row = TypeVar("Row")
 
@@ -29,14 +32,30 @@ Row = TypeVar("Row")
 CODES: dict[type[Exception], str] = {
     InvalidRequestError: "INVALID_ARGUMENT",
     PreconditionError: "FAILED_PRECONDITION",
+    UnauthenticatedError: "UNAUTHENTICATED",
+    ForbiddenError: "PERMISSION_DENIED",
     UnsupportedError: "UNIMPLEMENTED",
     ModelNotFoundError: "NOT_FOUND",
     NotReadyError: "UNAVAILABLE",
+    QuotaError: "RESOURCE_EXHAUSTED",
     OverloadedError: "UNAVAILABLE",
     DeadlineError: "DEADLINE_EXCEEDED",
     DepartedError: "CANCELLED",
     Exception: "INTERNAL",
 }
+
+
+_PLAIN: dict[type[Exception], int] = {
+    UnauthenticatedError: 401,
+    ForbiddenError: 403,
+    QuotaError: 429,
+    Exception: 500,
+}
+
+
+def plain_fault(error: Exception) -> Reply:
+    """The reply for an error, from parts of the server that speak no dialect."""
+    return json_reply(row_of(error, _PLAIN), {"error": text_of(error)}, headers=come_back(error))
 
 
 def code_of(error: Exception) -> str:
@@ -67,7 +86,9 @@ def text_of(error: Exception) -> str:
 
 
 def come_back(error: Exception) -> Headers:
-    """``Retry-After`` where a retry has a chance."""
+    """``Retry-After`` where a retry has a chance, ``WWW-Authenticate`` where a credential would give one."""
+    if isinstance(error, UnauthenticatedError):
+        return [(b"www-authenticate", b'Bearer realm="penjing"')]
     if isinstance(error, OverloadedError):
         return [(b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s)))]
     return []

@@ -6,6 +6,8 @@ warm, and that the server is not stopping. TensorFlow Serving's metrics path giv
 
 from __future__ import annotations
 
+from penjing.security.needs import LOOK, OBSERVE_ALL, OPEN
+from penjing.serve.api.faults import plain_fault
 from penjing.serve.api.http import Reply, Request, json_reply
 from penjing.serve.api.routes import TEXT, TRUTH, Description, Route, record
 from penjing.serve.plane import DataPlane
@@ -19,11 +21,21 @@ DESCRIPTION = Description(
     "Health",
     "Life signs and metrics.",
     (
-        Route("GET", "/healthz", "Whether the process lives.", record({"alive": TRUTH}), where="bare"),
-        Route("GET", _READY, "Whether every model is ready.", _READINESS, errors=(503,), where="bare"),
-        Route("GET", f"{_READY}/{{model}}", "Whether a model is ready.", _READINESS, errors=(404, 503), where="bare"),
+        Route("GET", "/healthz", "Whether the process lives.", record({"alive": TRUTH}), where="bare", needs=OPEN),
+        Route("GET", _READY, "Whether every model is ready.", _READINESS, errors=(503,), where="bare", needs=OPEN),
+        Route(
+            "GET",
+            f"{_READY}/{{model}}",
+            "Whether a model is ready.",
+            _READINESS,
+            errors=(404, 503),
+            where="bare",
+            needs=LOOK,
+        ),
         *(
-            Route("GET", path, "Metrics for Prometheus.", TEXT, content_type=_PROMETHEUS, where="bare")
+            Route(
+                "GET", path, "Metrics for Prometheus.", TEXT, content_type=_PROMETHEUS, where="bare", needs=OBSERVE_ALL
+            )
             for path in METRICS_PATHS
         ),
     ),
@@ -59,7 +71,7 @@ class Health:
 
     def fault(self, error: Exception) -> Reply:
         """See :class:`penjing.serve.api.site.Dialect`."""
-        return json_reply(500, {"error": str(error)})
+        return plain_fault(error)
 
     def _readiness(self, model: str) -> Reply:
         models = self._plane.models

@@ -25,6 +25,7 @@ Headers = list[tuple[bytes, bytes]]
 
 TIMEOUT_HEADER = b"x-penjing-timeout-ms"
 _WATCH_AFTER_S = 0.05
+_LONG_BODY_BYTES = 64 << 10
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}  # HTTP's deflate is what zlib calls zlib
 
 
@@ -127,12 +128,23 @@ class Request:
         self.prefix, self.path = prefix, self.path.removeprefix(prefix)
         return True
 
+    @property
+    def headers(self) -> Headers:
+        """All of them as they came, names in lower case."""
+        return self._scope["headers"]  # type: ignore[no-any-return]
+
     def header(self, name: bytes) -> str:
         """Value of a header, by its name in lower case; empty if it did not come."""
         for came, value in self._scope["headers"]:
             if came == name:
                 return bytes(value).decode("latin-1")
         return ""
+
+    @property
+    def has_long_body(self) -> bool:
+        """Whether the body is, or may be, longer than is worth reading to keep the connection."""
+        length = self.header(b"content-length")
+        return bool(self.header(b"transfer-encoding")) or (length.isdigit() and int(length[:12]) > _LONG_BODY_BYTES)
 
     async def body(self) -> bytes:
         """All of the body, inflated if it came as gzip or deflate.

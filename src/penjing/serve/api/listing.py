@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from penjing.serve.models import Models
+from penjing.serve.sight import KnownModels
 
 _OWNER = "penjing"
 
 
-def openai_model(models: Models, name: str) -> dict[str, Any]:
+def openai_model(models: KnownModels, name: str) -> dict[str, Any]:
     """OpenAI's object of a model; ``created`` is the newest available version's time, 0 before there is one."""
     shelf = models.shelf(name)
     newest = shelf.available()[:1] if shelf else []
@@ -17,7 +17,7 @@ def openai_model(models: Models, name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": created, "owned_by": _OWNER}
 
 
-def is_ready(models: Models, name: str) -> bool:
+def is_ready(models: KnownModels, name: str) -> bool:
     """Whether a version of the model takes requests."""
     shelf = models.shelf(name)
     return shelf is not None and bool(shelf.available())

@@ -9,6 +9,8 @@ from http import HTTPStatus
 from typing import Any
 
 from penjing.core.version import __version__
+from penjing.security.needs import LOOK
+from penjing.serve.api.faults import plain_fault
 from penjing.serve.api.http import Reply, Request, json_reply
 from penjing.serve.api.routes import TEXT, Description, Route, Schema, record
 from penjing.serve.api.site import Mount
@@ -33,7 +35,7 @@ _TIMEOUT = {
 DESCRIPTION = Description(
     "Server",
     "The server's description of itself.",
-    (Route("GET", PATH, "This document.", record({"openapi": TEXT}), where="bare"),),
+    (Route("GET", PATH, "This document.", record({"openapi": TEXT}), where="bare", needs=LOOK),),
     record({"error": TEXT}),
 )
 
@@ -62,7 +64,7 @@ class SelfDescription:
 
     def fault(self, error: Exception) -> Reply:
         """See :class:`penjing.serve.api.site.Dialect`."""
-        return json_reply(500, {"error": str(error)})
+        return plain_fault(error)
 
 
 def document(mounts: Sequence[Mount]) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def document(mounts: Sequence[Mount]) -> dict[str, Any]:
         said = mount.dialect.description
         schemas |= {_error_name(said): said.error, **said.schemas}
         for route in said.routes:
-            for path in _places(route, mount):
+            for path in places(route, mount):
                 paths.setdefault(path, {})[route.method.lower()] = _operation(route, path, said)
     return {
         "openapi": "3.1.0",
@@ -86,7 +88,8 @@ def document(mounts: Sequence[Mount]) -> dict[str, Any]:
     }
 
 
-def _places(route: Route, mount: Mount) -> Iterator[str]:
+def places(route: Route, mount: Mount) -> Iterator[str]:
+    """The paths that a route answers at: bare, and under the strict prefix."""
     if mount.is_bare and route.where != "prefix":
         yield route.path
     if mount.prefix and route.where != "bare":

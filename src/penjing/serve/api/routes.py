@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from penjing.security.needs import Need
+
 Schema = Mapping[str, Any]
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
@@ -31,6 +33,7 @@ class Route:
         query: names of its query parameters → meaning.
         content_type: of the answer.
         where: ``bare`` and ``prefix`` leave out the other of the two places.
+        needs: of its caller, where access is controlled; None is declared by mistake only, and refused to all.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -44,6 +47,7 @@ class Route:
     query: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
     where: Literal["both", "bare", "prefix"] = "both"
+    needs: Need | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from penjing.core.errors import PenjingError
+from penjing.security.access import Access
+from penjing.serve.api.guard import Guard, RouteTable
 from penjing.serve.api.http import Headers, Receive, Reply, Request, Send, Stream, send_reply, send_stream
 from penjing.serve.api.routes import Description
 from penjing.serve.finished import Finished
@@ -33,7 +35,10 @@ _CLOSE: Headers = [(b"connection", b"close")]
 _CORS: Headers = [
     (b"access-control-allow-origin", b"*"),
     (b"access-control-allow-methods", b"POST, GET, DELETE"),
-    (b"access-control-allow-headers", b"Content-Type, Inference-Header-Content-Length, X-Penjing-Timeout-Ms"),
+    (
+        b"access-control-allow-headers",
+        b"Authorization, X-Api-Key, Api-Key, Content-Type, Inference-Header-Content-Length, X-Penjing-Timeout-Ms",
+    ),
     (b"access-control-expose-headers", b"*"),
 ]
 
@@ -77,6 +82,7 @@ class Site:
         max_body_bytes, request_timeout_ms: limits of every request.
         cors: let browsers on other sites call.
         watching: what is written down of each request; None is nothing.
+        access: who may do what; None lets everybody do everything.
 
     Attributes:
         in_flight: requests taken up and not yet answered.
@@ -91,8 +97,15 @@ class Site:
         request_timeout_ms: float,
         cors: bool = False,
         watching: Watching | None = None,
+        access: Access | None = None,
     ) -> None:
         self._watching = watching
+        self._guard = Guard(access) if access else None
+        self._tables = {
+            (id(mount.dialect), is_prefixed): RouteTable(mount.dialect.description.routes, is_prefixed=is_prefixed)
+            for mount in mounts
+            for is_prefixed in (False, True)
+        }
         self._prefixed = tuple(mount for mount in mounts if mount.prefix)
         self._bare = tuple(mount.dialect for mount in mounts if mount.is_bare)
         self._max_body_bytes = max_body_bytes
@@ -126,11 +139,24 @@ class Site:
         if self._cors and request.method == "OPTIONS" and request.header(b"origin"):
             return Reply(200, b"")
         try:
-            return await dialect.answer(request)
+            if self._guard is None:
+                return await dialect.answer(request)
+            return await self._guarded(dialect, request, self._guard)
         except Exception as error:  # noqa: BLE001  each error becomes a reply of the dialect
             if not isinstance(error, PenjingError):
                 _LOG.exception("%s %s failed", request.method, request.path)
             return dialect.fault(error)
+
+    async def _guarded(self, dialect: Dialect, request: Request, guard: Guard) -> Reply | Stream:
+        try:
+            is_declared = guard.admit(request, self._tables[id(dialect), bool(request.prefix)])
+        except PenjingError:
+            request.must_close = request.has_long_body  # which nobody will read
+            raise
+        reply = await dialect.answer(request)
+        if not is_declared:
+            guard.check(reply, request)
+        return reply
 
     def _dialect_for(self, request: Request) -> Dialect | None:
         for mount in self._prefixed:

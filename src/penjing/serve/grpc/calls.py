@@ -19,6 +19,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 import grpc
 
 from penjing.core.errors import DeadlineError, MalformedError, OverloadedError, PenjingError
+from penjing.security.needs import Need
 from penjing.serve.answers import Answers, Cost, Inputs
 from penjing.serve.api.documents import LONG_BODY_BYTES
 from penjing.serve.finished import Finished
@@ -85,7 +86,7 @@ class Call:
             self.traceparent = self._plane.watching.finished(
                 Finished("grpc", self.name, status, is_fault, self.began, cost, self.traceparent)
             )
-        if self.api and self._plane.models.shelf(self.model) is not None:
+        if self.api and self._plane.models.knows(self.model):
             seconds = time.monotonic() - self.began
             self._plane.metrics.of(self.model).replied(status, api=self.api, seconds=seconds, entrypoint="GRPC")
 
@@ -99,6 +100,10 @@ class Service(Protocol):
     @property
     def name(self) -> str:
         """With its package."""
+
+    @property
+    def needs(self) -> Mapping[str, Need]:
+        """What each method needs of its caller, where access is controlled."""
 
     def answers(self) -> Mapping[str, Answer]:
         """What answers each method: from request and call to the response."""

@@ -15,11 +15,13 @@ import math
 from penjing.core.errors import (
     DeadlineError,
     DepartedError,
+    ForbiddenError,
     InvalidRequestError,
     ModelNotFoundError,
     NotReadyError,
     OverloadedError,
     PreconditionError,
+    UnauthenticatedError,
     UnsupportedError,
 )
 from penjing.serve.api.faults import is_late, row_of
@@ -27,6 +29,8 @@ from penjing.serve.api.faults import is_late, row_of
 STATUS: dict[type[Exception], str] = {
     InvalidRequestError: "INVALID_ARGUMENT",
     PreconditionError: "FAILED_PRECONDITION",
+    UnauthenticatedError: "UNAUTHENTICATED",
+    ForbiddenError: "PERMISSION_DENIED",
     UnsupportedError: "UNIMPLEMENTED",
     ModelNotFoundError: "NOT_FOUND",
     NotReadyError: "UNAVAILABLE",

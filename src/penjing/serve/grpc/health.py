@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import grpc
 
 from penjing.core.errors import ModelNotFoundError
+from penjing.security.needs import LOOK, OPEN, Need
 from penjing.serve.api.faults import text_of
 from penjing.serve.grpc.calls import Answer, Call, Calls
 from penjing.serve.grpc.messages import filled, message
@@ -36,6 +38,7 @@ class Health:
     """
 
     name = "grpc.health.v1.Health"
+    needs: Mapping[str, Need] = MappingProxyType({"Check": OPEN, "Watch": OPEN, "List": LOOK})
 
     def __init__(self, plane: DataPlane, services: Collection[str], calls: Calls) -> None:
         self._plane = plane

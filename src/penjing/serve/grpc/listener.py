@@ -13,11 +13,14 @@ import grpc
 from grpc import aio
 
 from penjing.core.errors import ResourceError
+from penjing.security.access import Access
+from penjing.security.needs import Need
 from penjing.serve.grpc.calls import Calls, Service
+from penjing.serve.grpc.guard import Guard
 from penjing.serve.grpc.health import Health
 from penjing.serve.grpc.messages import service as described
 from penjing.serve.grpc.open_inference.service import OpenInference
-from penjing.serve.grpc.reflection import NAMES, Reflection
+from penjing.serve.grpc.reflection import NAMES, NEEDS, Reflection
 from penjing.serve.grpc.tensorflow_serving.model_service import ModelService
 from penjing.serve.grpc.tensorflow_serving.prediction_service import PredictionService
 from penjing.serve.plane import DataPlane
@@ -37,6 +40,7 @@ class Listener:
         recipe: its ``grpc_port`` or ``grpc_uds``, and limits.
         certificates: for TLS; None speaks without.
         is_shared: the port is held for several processes, this one among them.
+        access: who may do what; None lets everybody do everything.
 
     Attributes:
         address: host and port, or ``unix:`` and a path, as a client wants them.
@@ -52,13 +56,14 @@ class Listener:
         certificates: Certificates | None = None,
         *,
         is_shared: bool = False,
+        access: Access | None = None,
     ) -> None:
         self._calls = Calls(plane, timeout_s=recipe.request_timeout_ms / 1000, most=recipe.max_connections)
         # As many again may watch: gRPC's own count has those, too, and not every release counts well.
         self._server = aio.server(
             options=_options(recipe, is_shared=is_shared), maximum_concurrent_rpcs=2 * recipe.max_connections
         )
-        for name, handlers in _handlers(plane, recipe, self._calls).items():
+        for name, handlers in handlers_of(plane, recipe, self._calls, access=access).items():
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
         self._is_started = False
         self._path = recipe.grpc_uds
@@ -110,21 +115,44 @@ def _address(recipe: ServeRecipe, *, is_shared: bool) -> str:
     return f"[{number}]:{port}" if ":" in number else f"{number}:{port}"
 
 
-def _handlers(plane: DataPlane, recipe: ServeRecipe, calls: Calls) -> Mapping[str, dict[str, Any]]:
-    """Service → method → gRPC's handler."""
+def services_of(plane: DataPlane, recipe: ServeRecipe, calls: Calls) -> list[Service]:
+    """All services but reflection, health last."""
     inner: list[Service] = [
         PredictionService(plane, recipe),
         ModelService(plane, can_reload=recipe.workers == 1),
         OpenInference(plane),
     ]
-    health = Health(plane, [one.name for one in inner], calls)
-    handlers = {one.name: _unary(one, calls) for one in (*inner, health)}
-    handlers[health.name]["Watch"] = health.watching()
+    return [*inner, Health(plane, [one.name for one in inner], calls)]
+
+
+def needs_of(services: Sequence[Service]) -> dict[str, Need]:
+    """Service and method → what it needs of its caller, where access is controlled."""
+    told = {one.name: one.needs for one in services} | dict.fromkeys(NAMES, NEEDS)
+    return {f"{name}/{method}": need for name, needs in told.items() for method, need in needs.items()}
+
+
+def handlers_of(
+    plane: DataPlane, recipe: ServeRecipe, calls: Calls, *, access: Access | None = None
+) -> Mapping[str, Mapping[str, Any]]:
+    """Service → method → gRPC's handler, with the permit's check around each where access is controlled."""
+    services = services_of(plane, recipe, calls)
+    handlers = {one.name: _unary(one, calls) for one in services}
+    for one in services:
+        if isinstance(one, Health):
+            handlers[one.name]["Watch"] = one.watching()
     if recipe.grpc_reflection:
         names = (*handlers, *NAMES)
         for name in NAMES:
             handlers[name] = {"ServerReflectionInfo": Reflection(name, names).handler()}
-    return handlers
+    if access is None:
+        return handlers
+    guard, needs = Guard(access, plane.watching), needs_of(services)
+    return {name: _guarded(name, methods, guard=guard, needs=needs) for name, methods in handlers.items()}
+
+
+def _guarded(name: str, methods: Mapping[str, Any], *, guard: Guard, needs: Mapping[str, Need]) -> dict[str, Any]:
+    ways = {method: f"{name}/{method}" for method in methods}
+    return {method: guard.around(methods[method], way, needs.get(way)) for method, way in ways.items()}
 
 
 def _unary(service: Service, calls: Calls) -> dict[str, Any]:

@@ -5,19 +5,22 @@ Source: grpc/grpc, ``doc/server-reflection.md``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import grpc
 
+from penjing.security.needs import LOOK, Need
 from penjing.serve.grpc.messages import message, pool
 
 NAMES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
+NEEDS: Mapping[str, Need] = MappingProxyType({"ServerReflectionInfo": LOOK})
 _NOT_FOUND, _UNIMPLEMENTED = (int(grpc.StatusCode[name].value[0]) for name in ("NOT_FOUND", "UNIMPLEMENTED"))
 
 
 class Reflection:
-    """One version of the protocol.
+    """One version of the protocol. What it tells is the same for all, and names no model.
 
     Args:
         name: one of ``NAMES``.

@@ -8,11 +8,14 @@ from __future__ import annotations
 from penjing.core.errors import (
     DeadlineError,
     DepartedError,
+    ForbiddenError,
     InvalidRequestError,
     ModelNotFoundError,
     NotReadyError,
     OverloadedError,
+    QuotaError,
     TooLargeError,
+    UnauthenticatedError,
     UnsupportedError,
 )
 from penjing.serve.api.faults import come_back, is_late, row_of, text_of
@@ -21,9 +24,12 @@ from penjing.serve.api.http import Headers, Reply, json_reply
 STATUS: dict[type[Exception], int] = {
     TooLargeError: 413,
     InvalidRequestError: 400,
+    UnauthenticatedError: 401,
+    ForbiddenError: 403,
     UnsupportedError: 501,
     ModelNotFoundError: 404,
     NotReadyError: 503,
+    QuotaError: 429,
     OverloadedError: 503,
     DeadlineError: 504,
     DepartedError: 499,

@@ -12,7 +12,7 @@ from penjing.core.version import __version__
 from penjing.serve.api.open_inference.replies import EMBEDDING, LOGITS, TEXT_OUTPUT, in_words, outputs_for
 from penjing.serve.api.open_inference.requests import datatypes_of
 from penjing.serve.decoding import PROBABILITIES, SCORE
-from penjing.serve.models import Models
+from penjing.serve.sight import KnownModels
 from penjing.serve.versions import State, Version
 
 EXTENSIONS = (
@@ -33,7 +33,7 @@ def server_metadata() -> dict[str, Any]:
     return {"name": "penjing", "version": __version__, "extensions": list(EXTENSIONS)}
 
 
-def model_metadata(version: Version, models: Models) -> dict[str, Any]:
+def model_metadata(version: Version, models: KnownModels) -> dict[str, Any]:
     """Inputs and outputs of a version, and which other versions can be asked for."""
     shelf = models.shelf(version.model)
     numbers = sorted(one.number for one in shelf.available()) if shelf else []

@@ -6,6 +6,7 @@ extensions added.
 
 from __future__ import annotations
 
+from penjing.security.needs import LOOK, OPEN, OPERATE, PREDICT
 from penjing.serve.api.routes import (
     ANY,
     NUMBER,
@@ -93,21 +94,22 @@ def _of_model(base: str) -> tuple[Route, ...]:
     """The routes that a model and each of its versions has."""
     whose = "a version" if base == _VERSION else "a model"
     return (
-        Route("GET", base, f"Metadata of {whose}.", ref("ModelMetadata"), errors=(404, 503)),
-        Route("GET", f"{base}/ready", f"Whether {whose} takes requests.", _READY, errors=(404, 503)),
-        Route("GET", f"{base}/config", f"Configuration of {whose}.", ref("ModelConfig"), errors=(404, 503)),
-        Route("GET", f"{base}/stats", f"Statistics of {whose}.", ref("ModelStatistics"), errors=(404, 503)),
+        Route("GET", base, f"Metadata of {whose}.", ref("ModelMetadata"), errors=(404, 503), needs=LOOK),
+        Route("GET", f"{base}/ready", f"Whether {whose} takes requests.", _READY, errors=(404, 503), needs=LOOK),
+        Route("GET", f"{base}/config", f"Configuration of {whose}.", ref("ModelConfig"), errors=(404, 503), needs=LOOK),
+        Route("GET", f"{base}/stats", f"Statistics of {whose}.", ref("ModelStatistics"), errors=(404, 503), needs=LOOK),
         Route(
             "POST", f"{base}/infer", f"Inference by {whose}.", ref("InferResponse"), ref("InferRequest"), _EXAMPLE,
-            errors=(404, 413, 501, 503, 504),
+            errors=(404, 413, 501, 503, 504), needs=PREDICT,
         ),
         Route(
             "POST", f"{base}/generate", f"Text that goes on from a text, by {whose} that writes.",
             ref("GenerateResponse"), ref("GenerateRequest"), _GENERATE, status=501, errors=_GENERATE_ERRORS,
+            needs=PREDICT,
         ),
         Route(
             "POST", f"{base}/generate_stream", f"The same as a stream of events, by {whose} that writes.", None,
-            ref("GenerateRequest"), _GENERATE, status=501, errors=_GENERATE_ERRORS,
+            ref("GenerateRequest"), _GENERATE, status=501, errors=_GENERATE_ERRORS, needs=PREDICT,
         ),
     )  # fmt: skip
 
@@ -116,24 +118,27 @@ DESCRIPTION = Description(
     "Open Inference",
     "The Open Inference Protocol v2, with Triton's binary tensors, classification, repository and statistics.",
     (
-        Route("GET", "/v2", "Name, version and extensions of the server.", ref("ServerMetadata")),
-        Route("GET", "/v2/health/live", "Whether the server answers.", record({"live": TRUTH})),
-        Route("GET", "/v2/health/ready", "Whether every model is ready.", record({"ready": TRUTH}), errors=(503,)),
-        Route("GET", "/v2/models", "Names of the models.", record({"models": array(TEXT)})),
-        Route("GET", "/v2/models/stats", "Statistics of all models.", ref("ModelStatistics")),
+        Route("GET", "/v2", "Name, version and extensions of the server.", ref("ServerMetadata"), needs=LOOK),
+        Route("GET", "/v2/health/live", "Whether the server answers.", record({"live": TRUTH}), needs=OPEN),
+        Route(
+            "GET", "/v2/health/ready", "Whether every model is ready.", record({"ready": TRUTH}), errors=(503,),
+            needs=OPEN,
+        ),
+        Route("GET", "/v2/models", "Names of the models.", record({"models": array(TEXT)}), needs=LOOK),
+        Route("GET", "/v2/models/stats", "Statistics of all models.", ref("ModelStatistics"), needs=LOOK),
         *_of_model(_MODEL),
         *_of_model(_VERSION),
         Route(
             "POST", "/v2/repository/index", "Every version and its state.", ref("RepositoryIndex"),
-            record({}, {"ready": TRUTH}), {},
+            record({}, {"ready": TRUTH}), {}, needs=OPERATE,
         ),
         Route(
             "POST", "/v2/repository/models/{model}/load", "Look for versions now.", record({"name": TEXT}),
-            record({}), {}, errors=(404, 501, 503, 504),
+            record({}), {}, errors=(404, 501, 503, 504), needs=OPERATE,
         ),
         Route(
             "POST", "/v2/repository/models/{model}/unload", "Refused: what is served follows the store.", None,
-            record({}), {}, status=501, errors=(404, 501),
+            record({}), {}, status=501, errors=(404, 501), needs=OPERATE,
         ),
     ),
     record({"error": TEXT}),

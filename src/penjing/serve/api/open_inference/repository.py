@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from penjing.core.errors import DeadlineError, ModelNotFoundError, UnsupportedError
-from penjing.serve.models import Models
+from penjing.serve.sight import KnownModels
 from penjing.serve.versions import State, Version
 
 _STATES = {
@@ -26,13 +26,13 @@ _STATES = {
 _LOOK_EVERY_S = 0.02
 
 
-def index(models: Models, *, only_ready: bool) -> list[dict[str, str]]:
+def index(models: KnownModels, *, only_ready: bool) -> list[dict[str, str]]:
     """Every version that was ever taken up, and models of which there is none yet."""
     listed = [*_versions(models), *_without_versions(models)]
     return [one for one in listed if not only_ready or one["state"] == _STATES[State.AVAILABLE]]
 
 
-def find(models: Models, model: str, ref: int | str | None) -> Version:
+def find(models: KnownModels, model: str, ref: int | str | None) -> Version:
     """A version, to be left; where there is none, Triton's words.
 
     Raises:
@@ -46,7 +46,7 @@ def find(models: Models, model: str, ref: int | str | None) -> Version:
         raise ModelNotFoundError(f"Request for unknown model: {which} is not found") from error
 
 
-async def load(models: Models, model: str, parameters: Collection[str], *, deadline: float) -> None:
+async def load(models: KnownModels, model: str, parameters: Collection[str], *, deadline: float) -> None:
     """Look for the model's versions, and wait until they are loaded.
 
     Raises:
@@ -66,9 +66,9 @@ async def load(models: Models, model: str, parameters: Collection[str], *, deadl
     models.enter(model).leave()
 
 
-def refuse_unload(models: Models, model: str) -> UnsupportedError | ModelNotFoundError:
+def refuse_unload(models: KnownModels, model: str) -> UnsupportedError | ModelNotFoundError:
     """Why a model cannot be unloaded by a request."""
-    if model not in models.names():
+    if models.shelf(model) is None and model not in models.names():
         return ModelNotFoundError(f"Request for unknown model: '{model}' is not found")
     return UnsupportedError(
         f"failed to unload '{model}': what is served follows the store",
@@ -76,7 +76,7 @@ def refuse_unload(models: Models, model: str) -> UnsupportedError | ModelNotFoun
     )
 
 
-def _versions(models: Models) -> Iterator[dict[str, str]]:
+def _versions(models: KnownModels) -> Iterator[dict[str, str]]:
     for version in sorted(models.all(), key=lambda one: (one.model, one.number)):
         yield {
             "name": version.model,
@@ -86,7 +86,7 @@ def _versions(models: Models) -> Iterator[dict[str, str]]:
         }
 
 
-def _without_versions(models: Models) -> Iterator[dict[str, Any]]:
+def _without_versions(models: KnownModels) -> Iterator[dict[str, Any]]:
     for name in models.names():
         shelf = models.shelf(name)
         if shelf is None or not shelf.versions:

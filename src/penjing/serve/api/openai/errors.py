@@ -10,11 +10,13 @@ from penjing.core.errors import (
     DeadlineError,
     DepartedError,
     FieldError,
+    ForbiddenError,
     InvalidRequestError,
     ModelNotFoundError,
     NotReadyError,
     OverloadedError,
     TooLargeError,
+    UnauthenticatedError,
     UnsupportedError,
 )
 from penjing.serve.api.faults import come_back, row_of, text_of
@@ -27,6 +29,8 @@ STATUS: dict[type[Exception], tuple[int, str, str | None]] = {
     ContextLengthError: (400, _INVALID, "context_length_exceeded"),
     TooLargeError: (413, _INVALID, None),
     InvalidRequestError: (400, _INVALID, None),
+    UnauthenticatedError: (401, _INVALID, "invalid_api_key"),
+    ForbiddenError: (403, _INVALID, "insufficient_permissions"),
     UnsupportedError: (400, _INVALID, "unsupported"),
     ModelNotFoundError: (404, _INVALID, "model_not_found"),
     NotReadyError: (503, _SERVER, "model_not_ready"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from penjing.security.needs import LOOK, PREDICT
 from penjing.serve.api.routes import (
     ANY,
     NUMBER,
@@ -100,24 +101,24 @@ DESCRIPTION = Description(
     (
         Route(
             "GET", "/v1/models", "All models.", record({"object": {"const": "list"}, "data": array(ref("Model"))}),
-            where="prefix",
+            where="prefix", needs=LOOK,
         ),
-        Route("GET", "/v1/models/{model}", "One model.", ref("Model"), errors=(404,), where="prefix"),
+        Route("GET", "/v1/models/{model}", "One model.", ref("Model"), errors=(404,), where="prefix", needs=LOOK),
         Route(
             "POST", "/v1/embeddings", "Embeddings of texts, by embedding models.", ref("CreateEmbeddingResponse"),
             ref("CreateEmbeddingRequest"), {"model": "m", "input": "rain in the north"}, status=400,
-            errors=(400, 404, 408, 413, 429, 503),
+            errors=(400, 404, 408, 413, 429, 503), needs=PREDICT,
         ),
         Route(
             "POST", "/v1/completions", "Text that goes on from prompts, whole or as a stream of events.",
             ref("CreateCompletionResponse"), ref("CreateCompletionRequest"),
-            {"model": "m", "prompt": "rain in the", "max_tokens": 8}, status=400, errors=_WRITING_ERRORS,
+            {"model": "m", "prompt": "rain in the", "max_tokens": 8}, status=400, errors=_WRITING_ERRORS, needs=PREDICT,
         ),
         Route(
             "POST", "/v1/chat/completions", "The next answer of a conversation, whole or as a stream of events.",
             ref("CreateChatCompletionResponse"), ref("CreateChatCompletionRequest"),
             {"model": "m", "messages": [{"role": "user", "content": "rain?"}], "max_tokens": 8}, status=400,
-            errors=_WRITING_ERRORS,
+            errors=_WRITING_ERRORS, needs=PREDICT,
         ),
     ),
     record({"error": record({"message": TEXT, "type": TEXT, "param": _NULLABLE, "code": _NULLABLE})}),

@@ -14,13 +14,16 @@ from penjing.core.errors import (
     DepartedError,
     EmptyError,
     FieldError,
+    ForbiddenError,
     InvalidRequestError,
     MalformedError,
     ModelNotFoundError,
     NotReadyError,
     OverloadedError,
+    QuotaError,
     ServingError,
     TooLargeError,
+    UnauthenticatedError,
     UnsupportedError,
 )
 from penjing.serve.api.faults import come_back, is_late, row_of, text_of
@@ -34,6 +37,8 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     EmptyError: (400, _EMPTY),
     FieldError: (422, _VALIDATION),
     InvalidRequestError: (413, _VALIDATION),
+    UnauthenticatedError: (401, _VALIDATION),
+    ForbiddenError: (403, _VALIDATION),
     UnsupportedError: (424, _BACKEND),
     ModelNotFoundError: (404, _VALIDATION),
     NotReadyError: (503, _UNHEALTHY),
@@ -59,6 +64,9 @@ def status_of(error: Exception) -> int:
 def fault(error: Exception) -> Reply:
     """The reply for an error."""
     status, kind = kind_of(error)
+    is_access = isinstance(error, UnauthenticatedError | ForbiddenError | QuotaError)
+    if is_access:  # nothing was wrong with the input
+        return refusal(status, text_of(error), kind=kind, headers=come_back(error))
     text = "Model is overloaded" if isinstance(error, OverloadedError) else _BEFORE.get(kind, "") + text_of(error)
     return refusal(status, text, kind=kind, headers=come_back(error))
 

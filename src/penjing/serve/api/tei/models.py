@@ -15,8 +15,8 @@ from penjing.core.errors import FieldError, NotReadyError, UsageError
 from penjing.core.nouns import Problem, Task
 from penjing.core.version import __version__
 from penjing.serve.api.http import Request
-from penjing.serve.models import Models
 from penjing.serve.recipe import ServeRecipe
+from penjing.serve.sight import KnownModels
 from penjing.serve.versions import Servable, Version
 from penjing.store.references import Reference, parse_reference
 
@@ -27,7 +27,7 @@ _POOLINGS = {"mean": "mean", "first": "cls"}
 _TOKENIZATION_WORKERS = 2
 
 
-def chosen(request: Request, models: Models) -> Reference:
+def chosen(request: Request, models: KnownModels) -> Reference:
     """The model of a request.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from penjing.security.needs import LOOK, OPEN, PREDICT
 from penjing.serve.api.routes import (
     ANY,
     NUMBER,
@@ -80,22 +81,25 @@ DESCRIPTION = Description(
     "TEI",
     "The HTTP API of text-embeddings-inference.",
     (
-        Route("GET", "/health", "Whether every model is ready.", errors=(503,)),
-        Route("GET", "/ping", "The same.", errors=(503,)),
-        Route("GET", "/info", "The model and its limits.", ref("Info"), errors=(404, 422, 503), query=_MODEL),
+        Route("GET", "/health", "Whether every model is ready.", errors=(503,), needs=OPEN),
+        Route("GET", "/ping", "The same.", errors=(503,), needs=OPEN),
+        Route(
+            "GET", "/info", "The model and its limits.", ref("Info"), errors=(404, 422, 503), query=_MODEL,
+            needs=LOOK,
+        ),
         Route(
             "POST", "/predict", "Labels with scores.", either(ref("Ranked"), array(ref("Ranked"))),
-            ref("PredictBody"), {"inputs": "rain in the north"}, errors=_FAILING, query=_MODEL,
+            ref("PredictBody"), {"inputs": "rain in the north"}, errors=_FAILING, query=_MODEL, needs=PREDICT,
         ),
         Route(
             "POST", "/tokenize", "Tokens with their places.", array(array(_TOKEN)),
             record({"inputs": _ONE_OR_MORE}, {"add_special_tokens": TRUTH}), {"inputs": "rain in the north"},
-            errors=_FAILING, query=_MODEL,
+            errors=_FAILING, query=_MODEL, needs=PREDICT,
         ),
         *(
             Route(
                 "POST", path, f"{summary} Refused by models that are not of that kind.", answer, body,
-                example, status=424, errors=_FAILING, query=_MODEL,
+                example, status=424, errors=_FAILING, query=_MODEL, needs=PREDICT,
             )
             for path, summary, answer, body, example in _OTHER_KIND
         ),

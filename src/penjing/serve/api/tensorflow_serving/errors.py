@@ -13,11 +13,14 @@ import json
 from penjing.core.errors import (
     DeadlineError,
     DepartedError,
+    ForbiddenError,
     InvalidRequestError,
     ModelNotFoundError,
     NotReadyError,
     OverloadedError,
+    QuotaError,
     TooLargeError,
+    UnauthenticatedError,
     UnsupportedError,
 )
 from penjing.serve.api.faults import code_of, come_back, is_late, row_of, text_of
@@ -26,9 +29,12 @@ from penjing.serve.api.http import Reply
 STATUS: dict[type[Exception], int] = {
     TooLargeError: 413,
     InvalidRequestError: 400,
+    UnauthenticatedError: 401,
+    ForbiddenError: 403,
     UnsupportedError: 501,
     ModelNotFoundError: 404,
     NotReadyError: 503,
+    QuotaError: 429,
     OverloadedError: 503,
     DeadlineError: 504,
     DepartedError: 499,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from penjing.security.needs import LOOK, PREDICT
 from penjing.serve.api.routes import ANY, TEXT, WHOLE, Description, Route, Schema, array, either, record, ref
 
 _STATUS: Schema = record({"error_code": TEXT, "error_message": TEXT})
@@ -37,14 +38,20 @@ def _of_version(base: str, whose: str) -> tuple[Route, ...]:
     return (
         Route(
             "POST", f"{base}:predict", f"Predictions by {whose}.", ref("PredictResponse"), ref("PredictRequest"),
-            _PREDICT, errors=failing,
+            _PREDICT, errors=failing, needs=PREDICT,
         ),
-        Route("POST", f"{base}:classify", f"Classes by {whose}.", told, asked, _EXAMPLES, errors=failing),
+        Route(
+            "POST", f"{base}:classify", f"Classes by {whose}.", told, asked, _EXAMPLES, errors=failing,
+            needs=PREDICT,
+        ),
         Route(
             "POST", f"{base}:regress", f"Values by {whose}, where it has one output.", told, asked, _EXAMPLES,
-            status=400, errors=(400, *failing),
+            status=400, errors=(400, *failing), needs=PREDICT,
         ),
-        Route("GET", f"{base}/metadata", f"Signatures of {whose}.", ref("SignatureMetadata"), errors=(404,)),
+        Route(
+            "GET", f"{base}/metadata", f"Signatures of {whose}.", ref("SignatureMetadata"), errors=(404,),
+            needs=LOOK,
+        ),
     )  # fmt: skip
 
 
@@ -52,11 +59,18 @@ DESCRIPTION = Description(
     "TensorFlow Serving",
     "TensorFlow Serving's REST API.",
     (
-        Route("GET", "/v1/models", "All models, as OpenAI and KServe V1 list them.", _LISTED, where="bare"),
-        Route("GET", _MODEL, "States of a model's versions.", ref("ModelStatus"), errors=(404,)),
-        Route("GET", f"{_MODEL}/versions/{{version}}", "State of a version.", ref("ModelStatus"), errors=(404,)),
+        Route("GET", "/v1/models", "All models, as OpenAI and KServe V1 list them.", _LISTED, where="bare", needs=LOOK),
+        Route("GET", _MODEL, "States of a model's versions.", ref("ModelStatus"), errors=(404,), needs=LOOK),
+        Route(
+            "GET", f"{_MODEL}/versions/{{version}}", "State of a version.", ref("ModelStatus"), errors=(404,),
+            needs=LOOK,
+        ),
+        Route(
+            "GET", f"{_MODEL}/labels/{{label}}", "States of a model's versions, whatever the label.",
+            ref("ModelStatus"), errors=(404,), needs=LOOK,
+        ),
         *(route for base, whose in _WHOSE.items() for route in _of_version(base, whose)),
     ),
     record({"error": TEXT}),
     _SCHEMAS,
-)
+)  # fmt: skip

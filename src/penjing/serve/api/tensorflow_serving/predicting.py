@@ -16,13 +16,13 @@ from penjing.serve.api.tensorflow_serving.paths import Call
 from penjing.serve.api.tensorflow_serving.printing import Tensor
 from penjing.serve.api.tensorflow_serving.signatures import DEFAULT, EMBEDDING, MASKS, TEXT, Signature
 from penjing.serve.decoding import classify, embeddings, entities, fillings, spans, translations
-from penjing.serve.models import Models
+from penjing.serve.sight import KnownModels
 from penjing.serve.versions import Servable, Version
 
 _KINDS = {"classify": "classification", "regress": "regression", "predict": "prediction"}
 
 
-def enter(models: Models, call: Call) -> Version:
+def enter(models: KnownModels, call: Call) -> Version:
     """The version of a call, to be left; where there is none, TensorFlow Serving's words.
 
     Raises:

@@ -18,17 +18,17 @@ from penjing.serve.api.listing import is_ready, openai_model
 from penjing.serve.api.tensorflow_serving.errors import status_of
 from penjing.serve.api.tensorflow_serving.paths import Call
 from penjing.serve.api.tensorflow_serving.signatures import signature_def, signatures_of
-from penjing.serve.models import Models
+from penjing.serve.sight import KnownModels
 from penjing.serve.versions import Version
 
 
-def list_models(models: Models) -> Reply:
+def list_models(models: KnownModels) -> Reply:
     """All models, for clients of OpenAI and KServe; TensorFlow Serving itself answers 400 here."""
     names = models.names()
     return _json({"object": "list", "data": [openai_model(models, name) for name in names], "models": names})
 
 
-def model_status(models: Models, call: Call, *, is_strict: bool) -> Reply:
+def model_status(models: KnownModels, call: Call, *, is_strict: bool) -> Reply:
     """States of all versions, newest first, or of one. A label in the path is not resolved.
 
     Raises:
@@ -40,7 +40,7 @@ def model_status(models: Models, call: Call, *, is_strict: bool) -> Reply:
     return _json(told)
 
 
-def version_statuses(models: Models, call: Call) -> dict[str, Any]:
+def version_statuses(models: KnownModels, call: Call) -> dict[str, Any]:
     """The JSON of a ``GetModelStatusResponse``. See :func:`model_status`.
 
     Raises:

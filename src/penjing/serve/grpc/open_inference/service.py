@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from penjing.core.errors import ModelNotFoundError, NotReadyError
+from penjing.security.needs import LOOK, OPEN, OPERATE, PREDICT, Need
 from penjing.serve.answers import Answers
 from penjing.serve.api.open_inference import metadata, repository
 from penjing.serve.api.open_inference.errors import message_of
@@ -37,6 +39,21 @@ class OpenInference:
     """
 
     name = f"{_PACKAGE}.GRPCInferenceService"
+    needs: Mapping[str, Need] = MappingProxyType(
+        {
+            "ServerLive": OPEN,
+            "ServerReady": OPEN,
+            "ServerMetadata": LOOK,
+            "ModelReady": LOOK,
+            "ModelMetadata": LOOK,
+            "ModelConfig": LOOK,
+            "ModelStatistics": LOOK,
+            "ModelInfer": PREDICT,
+            "RepositoryIndex": OPERATE,
+            "RepositoryModelLoad": OPERATE,
+            "RepositoryModelUnload": OPERATE,
+        }
+    )
 
     def __init__(self, plane: DataPlane) -> None:
         self._plane = plane

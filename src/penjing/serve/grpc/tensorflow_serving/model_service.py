@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from penjing.core.errors import InvalidRequestError, UnsupportedError
+from penjing.security.needs import LOOK, OPERATE_ALL, Need
 from penjing.serve.api.tensorflow_serving.errors import message_of
 from penjing.serve.api.tensorflow_serving.status import version_statuses
 from penjing.serve.grpc.calls import Answer, Call
@@ -30,6 +32,7 @@ class ModelService:
     """
 
     name = f"{_PACKAGE}.ModelService"
+    needs: Mapping[str, Need] = MappingProxyType({"GetModelStatus": LOOK, "HandleReloadConfigRequest": OPERATE_ALL})
 
     def __init__(self, plane: DataPlane, *, can_reload: bool = True) -> None:
         self._plane = plane

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from penjing.core.errors import InvalidRequestError, UnsupportedError
+from penjing.security.needs import LOOK, PREDICT, Need
 from penjing.serve.answers import Answers
 from penjing.serve.api.tensorflow_serving.errors import message_of
 from penjing.serve.api.tensorflow_serving.predicting import check_method, enter, name_for, output_tensors
@@ -42,6 +44,15 @@ class PredictionService:
     """
 
     name = f"{_PACKAGE}.PredictionService"
+    needs: Mapping[str, Need] = MappingProxyType(
+        {
+            "Predict": PREDICT,
+            "Classify": PREDICT,
+            "Regress": PREDICT,
+            "MultiInference": PREDICT,
+            "GetModelMetadata": LOOK,
+        }
+    )
 
     def __init__(self, plane: DataPlane, recipe: ServeRecipe) -> None:
         self._plane = plane

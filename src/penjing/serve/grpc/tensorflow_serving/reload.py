@@ -25,15 +25,15 @@ from penjing.core.errors import (
     PreconditionError,
     UnsupportedError,
 )
-from penjing.serve.models import Models
 from penjing.serve.recipe import VersionPolicy
+from penjing.serve.sight import KnownModels
 from penjing.serve.wishes import Wishes
 
 _PLATFORMS = ("", "tensorflow")
 _LOOK_EVERY_S = 0.02
 
 
-def read_config(request: Any, models: Models) -> Wishes:
+def read_config(request: Any, models: KnownModels) -> Wishes:
     """What a ``ReloadConfigRequest`` wishes. Looks into the catalogue.
 
     Raises:
@@ -65,7 +65,7 @@ def read_config(request: Any, models: Models) -> Wishes:
     )
 
 
-async def carry_out(wishes: Wishes, models: Models, *, deadline: float) -> None:
+async def carry_out(wishes: Wishes, models: KnownModels, *, deadline: float) -> None:
     """Serve what is wished, and wait until it is.
 
     Raises:
@@ -85,7 +85,7 @@ async def carry_out(wishes: Wishes, models: Models, *, deadline: float) -> None:
         _check_labels(name, wishes, models)
 
 
-def _check(config: Any, models: Models) -> None:
+def _check(config: Any, models: KnownModels) -> None:
     if config.model_platform not in _PLATFORMS:
         raise InvalidRequestError(
             f"Model {config.name} requests unsupported platform {config.model_platform}", expected="tensorflow or none"
@@ -104,7 +104,7 @@ def _check(config: Any, models: Models) -> None:
         )
 
 
-def _versions(name: str, models: Models) -> list[int]:
+def _versions(name: str, models: KnownModels) -> list[int]:
     try:
         if numbers := models.catalogue.versions(name):
             return numbers
@@ -140,7 +140,7 @@ def _policy(config: Any, *, is_labelled: bool) -> VersionPolicy:
         ) from error
 
 
-def _check_labels(name: str, wishes: Wishes, models: Models) -> None:
+def _check_labels(name: str, wishes: Wishes, models: KnownModels) -> None:
     shelf = models.shelf(name)
     available = {version.number for version in shelf.available()} if shelf else set()
     for number in wishes.labels.get(name, {}).values():
