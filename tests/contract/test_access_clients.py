@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 
 import httpx
+import jwt
 import numpy as np
 import openai
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tritonclient.utils import InferenceServerException
 
 from penjing.security.key_file import revoke_key
@@ -67,6 +70,32 @@ def test_tritons_clients(running, kind):
         with pytest.raises(InferenceServerException, match="no right to operate"):
             client.load_model("m", headers=mine)
         client.load_model("m", headers={"authorization": f"Bearer {keys['m:operate']}"})
+
+
+def test_signed_tokens_beside_keys(tmp_path):
+    private = Ed25519PrivateKey.generate()
+    public = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(private.public_key())) | {"kid": "a"}
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [public]}))
+    told = {"iss": "https://issuer.example", "aud": "penjing", "sub": "ann", "exp": int(time.time()) + 300}
+    tokens = {"issuer": told["iss"], "audience": told["aud"], "jwks": str(tmp_path / "jwks.json")}
+
+    def bearer(scope):
+        token = jwt.encode(told | {"scope": scope}, private, "EdDSA", headers={"kid": "a"})
+        return {"authorization": f"Bearer {token}"}
+
+    with guarded(tmp_path, grpc_port=0, tokens=tokens) as (server, keys):
+        for headers, status in (
+            (bearer("openid m:predict"), 200),
+            (bearer("other:predict"), 403),
+            (bearer(""), 403),
+            ({"authorization": bearer("m:predict")["authorization"] + "x"}, 401),
+            ({"x-api-key": keys["m:predict"]}, 200),
+        ):
+            assert httpx.post(f"{server.url}/v1/models/m:predict", json=BODY, headers=headers).status_code == status
+        with contextlib.closing(triton_grpc.InferenceServerClient(server.grpc_address)) as client:
+            assert client.is_model_ready("m", headers=bearer("m:predict"))
+            with pytest.raises(InferenceServerException, match="token:ann has no right to look"):
+                client.is_model_ready("m", headers=bearer("other:predict"))
 
 
 def test_a_unix_socket(tmp_path):

@@ -37,6 +37,26 @@ class Access(Protocol):
 
 
 @final
+class KeysOrTokens:
+    """Two kinds of credentials, told apart by their form.
+
+    Args:
+        keys: knows keys; None where there are none.
+        tokens: knows signed tokens, which have two dots; None where there are none.
+    """
+
+    def __init__(self, keys: Identifies | None, tokens: Identifies | None) -> None:
+        self._keys, self._tokens = keys, tokens
+
+    def identify(self, text: str) -> Caller:
+        """See :class:`Identifies`."""
+        who = self._tokens if text.count(".") == 2 else self._keys
+        if who is None:
+            raise UnauthenticatedError("the credential is of no kind that is known here")
+        return who.identify(text)
+
+
+@final
 class Controlled:
     """See the module.
 

@@ -15,7 +15,8 @@ from typing import NamedTuple, final
 
 from penjing.core.errors import KeyFileError, UnauthenticatedError
 from penjing.security.key_file import read_keys
-from penjing.security.keys import Key, new_key, parted
+from penjing.security.keys import Key, Limits, new_key, parted
+from penjing.security.meters import LimitMeter
 from penjing.security.permits import Caller
 from penjing.security.scopes import Grants, Role, Scope
 
@@ -36,16 +37,18 @@ class Keyring:
 
     Args:
         path: the file.
+        shares: among how many processes the limits of keys are shared out.
         clock: seconds since 1970.
 
     Raises:
         KeyFileError: the file cannot be used, or holds no key that is good now.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self._path, self._clock = path, clock
+    def __init__(self, path: Path, *, shares: int = 1, clock: Callable[[], float] = time.time) -> None:
+        self._path, self._shares, self._clock = path, shares, clock
         self._stamp, self._looked_at = _stamp(path), time.monotonic()
-        self._held = _held(read_keys(path).keys)
+        self._held: dict[str, _Held] = {}
+        self._held = {key.id: self._hold(key) for key in read_keys(path).keys}
         self._decoy = new_key("decoy", [Scope(models="*", role=Role.PREDICT)]).key
         now = self._now()
         if not any(held.key.state(now) == "active" for held in self._held.values()):
@@ -72,6 +75,14 @@ class Keyring:
             raise UnauthenticatedError(f"key {ident} is {state}", do="Ask the operator for another.")
         return held.caller
 
+    def _hold(self, key: Key) -> _Held:
+        before = self._held.get(key.id)
+        if before is not None and before.key.limits == key.limits:
+            meter = before.caller.meter  # what was counted stays counted
+        else:
+            meter = None if key.limits == Limits() else LimitMeter(key.limits, shares=self._shares, clock=self._clock)
+        return _Held(key, Caller(f"key:{key.id}", Grants(key.scopes), meter))
+
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
 
@@ -86,15 +97,11 @@ class Keyring:
             return
         self._stamp = stamp
         try:
-            self._held = _held(read_keys(self._path).keys)
+            self._held = {key.id: self._hold(key) for key in read_keys(self._path).keys}
         except KeyFileError as error:
             _LOG.error("the keys that were read last stay in use: %s", error)
         else:
             _LOG.info("%s was read anew: %d keys", self._path, len(self._held))
-
-
-def _held(keys: tuple[Key, ...]) -> dict[str, _Held]:
-    return {key.id: _Held(key, Caller(f"key:{key.id}", Grants(key.scopes))) for key in keys}
 
 
 def _stamp(path: Path) -> Stamp:

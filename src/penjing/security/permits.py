@@ -7,7 +7,7 @@ permit nothing is allowed. It travels in a context variable, which each request 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -15,6 +15,13 @@ from typing import Protocol
 
 from penjing.core.errors import ForbiddenError
 from penjing.security.scopes import Grants, Role, Scope, Verb
+
+Charge = Callable[[int], None]
+
+
+def free(tokens: int) -> None:
+    """Charge nobody."""
+    del tokens
 
 
 class Meter(Protocol):
@@ -53,6 +60,11 @@ class Permit:
 
     caller: Caller
     verb: Verb | None
+
+    @property
+    def charge(self) -> Charge:
+        """Puts tokens on the caller's account."""
+        return self.caller.meter.charge if self.caller.meter is not None else free
 
     def may(self, name: str) -> bool:
         """Whether it is good for a model, or for ``knowledge/NAME``."""

@@ -9,7 +9,8 @@ import ipaddress
 import socket
 
 from penjing.core.errors import ResourceError
-from penjing.security.access import Access, Controlled
+from penjing.security.access import Access, Controlled, KeysOrTokens
+from penjing.security.issued import IssuedTokens
 from penjing.security.keyring import Keyring
 from penjing.serve.recipe import ServeRecipe
 
@@ -19,10 +20,13 @@ def access_of(recipe: ServeRecipe) -> Access | None:
 
     Raises:
         KeyFileError: the file of keys cannot be used.
-        ResourceError: there is none, and others than this machine can reach the server.
+        ResourceError: an issuer's keys cannot be had; or nothing says who is let in, and others than this machine can
+            reach the server.
     """
-    if recipe.keys is not None:
-        return Controlled(Keyring(recipe.keys))
+    keys = Keyring(recipe.keys, shares=recipe.workers) if recipe.keys is not None else None
+    tokens = IssuedTokens(recipe.tokens) if recipe.tokens is not None else None
+    if keys is not None or tokens is not None:
+        return Controlled(KeysOrTokens(keys, tokens))
     if recipe.access_control is None and not _is_local(recipe):
         raise ResourceError(
             f"{recipe.host} can be reached by others, and nothing says who may ask",

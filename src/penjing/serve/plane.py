@@ -21,6 +21,7 @@ import numpy as np
 
 from penjing.core.errors import DeadlineError, InvalidRequestError, OverloadedError
 from penjing.engines import Prompt
+from penjing.security.permits import free
 from penjing.serve.answers import Answers, Cost, Floats, Inputs
 from penjing.serve.metrics import Metrics
 from penjing.serve.queue import Permit
@@ -66,12 +67,10 @@ class DataPlane:
         watching: Watching | None = None,
         is_guarded: bool = False,
     ) -> None:
-        self.is_guarded, self._must_permit = is_guarded, must_predict if is_guarded else lambda _model: None
+        self.is_guarded, self._must_permit = is_guarded, must_predict if is_guarded else lambda _model: free
         self.watching = None if watching is None or watching.is_idle else watching
         self.writing_timeout_s, self._max_new_tokens = writing_timeout_s, max_new_tokens
-        self.models = models
-        self.metrics = metrics
-        self.is_draining = False
+        self.models, self.metrics, self.is_draining = models, metrics, False
         self.long_text: LongText = long_text
         self._side = ThreadPoolExecutor(max_workers=2, thread_name_prefix="aside")
 
@@ -108,7 +107,7 @@ class DataPlane:
             InvalidRequestError: empty input, ids the model does not know, or too long.
             NotReadyError, ServingError: the version went away, or failed on this input.
         """
-        self._must_permit(version.model)
+        charge = self._must_permit(version.model)
         began = time.monotonic()
         if version.servable.writes:  # counted as it is written
             return await self._written(version, inputs, deadline=deadline)
@@ -119,12 +118,13 @@ class DataPlane:
         except Exception:
             version.usage.add(None, sequences=0, seconds=time.monotonic() - began)
             raise
+        charge(answers.cost.tokens)
         version.usage.add(answers.cost, sequences=len(inputs), seconds=time.monotonic() - began)
         return answers
 
     def write(self, version: Version, prompts: Sequence[Prompt], wish: Wish, *, deadline: float) -> Writing:
         """Begin to write answers to prompts. See :class:`Writing`, also for what it raises."""
-        self._must_permit(version.model)
+        charge = self._must_permit(version.model)
         return Writing(
             self.metrics.of(version.model),
             version,
@@ -133,6 +133,7 @@ class DataPlane:
             deadline=deadline,
             default_tokens=self._max_new_tokens,
             is_draining=self.is_draining,
+            charge=charge,
         )
 
     async def spell(self, version: Version, texts: Sequence[str], *, special: bool, deadline: float) -> list[Spelling]:

@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from penjing.core.nouns import Frozen
+from penjing.security.issued import TokenIssuer
 
 
 class VersionPolicy(Frozen):
@@ -64,8 +65,9 @@ class ServeRecipe(Frozen):
         tls_cert, tls_key: PEM files; both ports speak TLS then. Renewed files are taken up while serving.
         tls_client_ca: PEM file; only clients with a certificate of one of these authorities are let in.
         keys: the file of API keys (``penjing keys``). Where it is given, each request wants one that lets it.
-        access_control: None wants ``keys`` where others than this machine can reach the server; false lets everybody
-            do everything there, too.
+        tokens: signed tokens (JWT) that let in as well.
+        access_control: None wants ``keys`` or ``tokens`` where others than this machine can reach the server; false
+            lets everybody do everything there, too.
         grpc_reflection: tell gRPC clients which services there are.
         cors: let browsers on other sites call.
         workers: server processes on the same ports, watched and replaced when one dies. Each has models, queue and
@@ -107,6 +109,7 @@ class ServeRecipe(Frozen):
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
     keys: Path | None = None
+    tokens: TokenIssuer | None = None
     access_control: bool | None = None
     grpc_reflection: bool = False
     cors: bool = False
@@ -135,10 +138,11 @@ class ServeRecipe(Frozen):
     def _goes_together(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together")
-        if self.access_control and self.keys is None:
-            raise ValueError("access_control wants keys, the file of those who are let in")
-        if self.access_control is False and self.keys is not None:
-            raise ValueError("keys and access_control: false contradict each other")
+        has_access = self.keys is not None or self.tokens is not None
+        if self.access_control and not has_access:
+            raise ValueError("access_control wants keys, the file of those who are let in, or tokens")
+        if self.access_control is False and has_access:
+            raise ValueError("keys or tokens, and access_control: false, contradict each other")
         if self.tls_client_ca is not None and self.tls_cert is None:
             raise ValueError("tls_client_ca wants tls_cert and tls_key beside it")
         if self.grpc_port is not None and self.grpc_uds is not None:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, final
 
 from penjing.core.errors import ModelNotFoundError
-from penjing.security.permits import current
+from penjing.security.permits import Charge, current
 from penjing.security.scopes import Verb
 from penjing.serve.catalogue import Catalogue
 from penjing.serve.models import Models
@@ -68,8 +68,11 @@ class KnownModels(Protocol):
         """See there."""
 
 
-def must_predict(model: str) -> None:
+def must_predict(model: str) -> Charge:
     """Refuse a prediction by a model that the permit of the request under way is not good for.
+
+    Returns:
+        Puts its tokens on the caller's account.
 
     Raises:
         ForbiddenError: it is not.
@@ -77,6 +80,7 @@ def must_predict(model: str) -> None:
     permit = current()
     permit.require_verb(Verb.PREDICT)
     permit.require(model)
+    return permit.charge
 
 
 @final

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from penjing.core.errors import ContextLengthError, DeadlineError, NotReadyError, OverloadedError, PenjingError
 from penjing.engines import GenerationOptions, Prompt
+from penjing.security.permits import Charge, free
 from penjing.serve.answers import Cost
 from penjing.serve.metrics import ModelMeters
 from penjing.serve.queue import Permit
@@ -61,6 +62,7 @@ class Writing:
         deadline: on the clock of ``time.monotonic``.
         default_tokens: of an answer where the wish says nothing.
         is_draining: refuse, since the server is stopping.
+        charge: is told the tokens that were read and written in the end.
 
     Attributes:
         prompt_tokens: of all prompts, each counted once.
@@ -83,7 +85,9 @@ class Writing:
         deadline: float,
         default_tokens: int,
         is_draining: bool = False,
+        charge: Charge = free,
     ) -> None:
+        self._charge = charge
         self._meters, self._version, self._deadline = meters, version, deadline
         self._lane = version.servable.writing
         self._events: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
@@ -142,6 +146,7 @@ class Writing:
         self._lane.drop(self._jobs)
         self._lane.release(self._permit)
         cost, seconds = self.cost(), time.monotonic() - self.began
+        self._charge(cost.tokens)
         self._version.usage.add(None if failed else cost, sequences=len(self._jobs), seconds=seconds)
         if not failed:
             self._meters.answered(cost, sequences=len(self._jobs))
