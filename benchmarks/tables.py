@@ -83,9 +83,9 @@ def systems_table(results: list[BenchmarkResult]) -> str:
     """Runs of one kind as one table, a line a system; differences are from the first of a run."""
     metric = results[0].config["metric"]
     shown = [key for key in QUALITY if any(key in one.quality for result in results for one in result.systems)]
-    columns = {key: QUALITY[key] for key in shown} | {
-        "difference": DIFFERENCE.get(metric, ("difference, points", 100, 2))
-    }
+    columns = {key: QUALITY[key] for key in shown}
+    if any("difference" in one.quality for result in results for one in result.systems):
+        columns["difference"] = DIFFERENCE.get(metric, ("difference, points", 100, 2))
     lines = [f"| of | system | {' | '.join(title for title, *_ in columns.values())} |"]
     lines.append("|---|---|" + "---:|" * len(columns))
     for result in results:
@@ -116,6 +116,18 @@ def front_table(results: list[BenchmarkResult]) -> str:
     return "\n".join(lines) + _measured(results, "those of differences taken text by text")
 
 
+def kills_table(results: list[BenchmarkResult]) -> str:
+    """Runs that were killed again and again, a line a way to be killed."""
+    counts = {"kills": "kills", "resumed": "that met a saved state", "went_on": "after which more was done"}
+    lines = [f"| run | killed | {' | '.join(counts.values())} | same weights |", "|---|---|" + "---:|" * 4]
+    for result in results:
+        same = "bit for bit" if result.config["same"] else "**no**"
+        for place, system in enumerate(result.systems):
+            cells = [_number(system.quality[key], 0) for key in counts]
+            lines.append(f"| {result.question if not place else ''} | {system.name} | {' | '.join(cells)} | {same} |")
+    return "\n".join(lines) + _measured(results, "of which there are none here")
+
+
 def _measured(results: list[BenchmarkResult], intervals: str) -> str:
     last = max(results, key=lambda result: result.measured)
     commits = ", ".join(sorted({result.commit for result in results}))
@@ -138,7 +150,7 @@ def of_block(topic: str, name: str | None) -> str:
     if not results:
         return ""
     if name is not None:
-        return front_table(results) if name == "front" else systems_table(results)
+        return {"front": front_table, "kills": kills_table}.get(name, systems_table)(results)
     return quality_table(results) if topic == "quality" else "\n".join(table(result) for result in results)
 
 

@@ -2,7 +2,7 @@
 
 A small Llama of random weights learns TinyShakespeare's first nine tenths, once or more, by ``penjing pretrain``; its
 perplexity on the last tenth is taken. Each optimiser has the same rates to choose from: Muon's updates are scaled to be
-as long as AdamW's, so that rates carry over; neither is judged by the other's best one. Times are of training alone.
+as long as AdamW's, so that rates carry over; neither is judged by the other's best one. Nothing here is timed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ class Found(Frozen):
     """What came of one model."""
 
     perplexity: float
-    seconds: float
     tokens: int
 
 
@@ -61,7 +60,7 @@ def taught(text: tuple[Path, Path], training: TrainingRecipe, *, seed: int, work
     )  # fmt: skip
     done = penjing.pretrain(recipe, store=work / "store")
     perplexity = done.judgement.result.metrics["perplexity"].value
-    found = Found(perplexity=perplexity, seconds=done.seconds, tokens=done.tokens)
+    found = Found(perplexity=perplexity, tokens=done.tokens)
     write_atomically(file, found.model_dump_json().encode())
     return found
 
@@ -90,12 +89,11 @@ def main() -> None:
             )  # fmt: skip
             done = [taught(text, training, seed=seed, work=told.work) for seed in told.seeds]
             found = [one.perplexity for one in done]
-            seconds = [one.seconds for one in done]
             tokens = done[0].tokens
-            print(f"{optimiser:<6} {rate:g}  perplexity {found}  seconds {seconds}", flush=True)
+            print(f"{optimiser:<6} {rate:g}  perplexity {found}", flush=True)
             systems.append(SystemResult(
                 name=f"{optimiser}, rate {rate:g}", ours=True, settings=training.model_dump(mode="json"),
-                quality={"perplexity": _spread(found)}, speed={"seconds": _spread(seconds)},
+                quality={"perplexity": Measurement(value=sum(found) / len(found), n=len(found))},
             ))  # fmt: skip
     finish(
         "pretraining",
@@ -103,12 +101,8 @@ def main() -> None:
         config={"table": "optimisers", "metric": "perplexity", "model": SIZE.model_dump(), "longest": LONGEST,
                 "seeds": told.seeds, "tokens": tokens, "epochs": told.epochs, "threads": told.threads},
         systems=systems,
-        notes=("Means over the seeds; brackets are the lowest and the highest of them.",),
+        notes=("Means over the seeds.",),
     )  # fmt: skip
-
-
-def _spread(values: list[float]) -> Measurement:
-    return Measurement(value=sum(values) / len(values), low=min(values), high=max(values), n=len(values))
 
 
 if __name__ == "__main__":

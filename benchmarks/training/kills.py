@@ -1,37 +1,87 @@
 """Kill a fine-tuning with SIGKILL again and again, start it again each time, and compare what comes out.
 
-One run is left alone; another, of the same recipe, is killed ``--kills`` times at random moments, wherever it then is:
-loading, training, writing a state, exporting. Both must end with the same weights, byte for byte. The log says at
-which step each life took over.
+One run is left alone; another, of the same recipe, is killed ``--kills`` times, in turns at a random instant from
+without and just before a random file operation of its own (a state half written, written and not yet named, an old one
+half removed). Both must end with the same weights, byte for byte. Each life is a fork of a process that has loaded
+everything, so that a hundred of them take minutes. The model and its texts are made here.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import random
-import re
-import subprocess
+import signal
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
+from typing import NamedTuple
 
-RESUMED = re.compile(r"Resuming at step (\d+) of (\d+)")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+import penjing
+import penjing.app.training
+from app.world import UNMEASURED, make_world
+from penjing.core.nouns import Measurement
+from penjing.core.progress import SILENT
+from penjing.core.recipe import resolve_recipe
+from penjing.models.checkpoint import find_checkpoint
+from penjing.models.loading import load_model
+from result import SystemResult, finish
+
+INSTANT, OPERATION = "at a random instant", "before a random file operation"
+FILE_OPERATIONS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree")
 
 
-def command(told: argparse.Namespace, store: Path) -> list[str]:
-    """The fine-tuning, saved every half second."""
-    settings = {
-        "data.train": told.train, "data.columns": '["text", "label"]', "data.quotes": "none", "measure": "null",
-        "data.limit_train_rows": 1000, "data.limit_eval_rows": 100, "training.epochs": told.epochs,
-        "training.save_every_s": 0.5, "training.batch_size": 16, "text.max_tokens": 64,
-    }  # fmt: skip
-    given = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    return [
-        sys.executable, "-m", "penjing", "finetune", "--store", str(store), "--name", "killed",
-        "--model", str(told.model), *given,
-    ]  # fmt: skip
+class Life(NamedTuple):
+    """One life of the killed run: how it was to end, the step of the state it began and left with, how it ended."""
+
+    kind: str
+    drawn: float
+    began: int
+    left: int
+    status: int
+
+
+def live(recipe: penjing.FinetuneRecipe, store: Path, operation: int | None) -> None:
+    """Train to the end, or until the file operation of this number among those on states."""
+    seen = 0
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal seen
+        if event in FILE_OPERATIONS and ".runs" in str(arguments[0]):
+            seen += 1
+            if seen == operation:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    if operation is not None:
+        sys.addaudithook(hook)
+    penjing.finetune(recipe, store=store, progress=SILENT)
+
+
+def killed(recipe: penjing.FinetuneRecipe, store: Path, kind: str, drawn: float) -> Life:
+    """A life with such an end, in a fork."""
+    began, process = saved(store), os.fork()
+    if process == 0:
+        try:
+            live(recipe, store, int(drawn) if kind == OPERATION else None)
+        except BaseException as error:  # noqa: BLE001  (whatever it is, the fork must not go on as its parent)
+            print(repr(error), file=sys.stderr, flush=True)
+            os._exit(1)
+        os._exit(0)
+    if kind == INSTANT:
+        time.sleep(drawn)
+        os.kill(process, signal.SIGKILL)
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    return Life(kind, drawn, began, saved(store), status)
+
+
+def saved(store: Path) -> int:
+    """Steps behind the newest state; 0 without one."""
+    return max((int(path.name[5:]) for path in (store / ".runs").glob("*/step-*")), default=0)
 
 
 def digest_of(store: Path) -> str:
@@ -40,48 +90,67 @@ def digest_of(store: Path) -> str:
     return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
-def killed_run(told: argparse.Namespace, store: Path) -> list[str]:
-    """Start, kill, and start again; a line a life."""
-    moments, lines = random.Random(told.seed), []
-    for life in range(1, told.kills + 2):
-        begun = time.monotonic()
-        process = subprocess.Popen(command(told, store), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        try:
-            output, _ = process.communicate(timeout=moments.uniform(*told.lives) if life <= told.kills else None)
-            ending = f"ended with {process.returncode}"
-        except subprocess.TimeoutExpired:
-            process.kill()
-            output, _ = process.communicate()
-            ending = "killed"
-        found = RESUMED.search(output)
-        resumed = f"took over at step {found[1]} of {found[2]}" if found else "began anew"
-        lines.append(f"life {life:>3}: {resumed}; {ending} after {time.monotonic() - begun:.1f} s")
-        print(lines[-1], flush=True)
-        if ending != "killed":
-            break
-    return lines
+def killed_run(recipe: penjing.FinetuneRecipe, store: Path, told: argparse.Namespace) -> list[Life]:
+    """Kill and start again; the run must not end before it has been killed so often."""
+    moments, lives = random.Random(told.seed), []
+    while len(lives) < told.kills:
+        kind = (INSTANT, OPERATION)[len(lives) % 2]
+        drawn = moments.uniform(0.1, told.life) if kind == INSTANT else moments.randint(1, told.operations)
+        lives.append(killed(recipe, store, kind, drawn))
+        one = lives[-1]
+        print(f"life {len(lives):>3}: killed {kind} ({drawn:.4g}); state {one.began} → {one.left}", flush=True)
+        if one.status != -signal.SIGKILL:
+            raise SystemExit(f"ended with {one.status} after {len(lives) - 1} kills; try more --epochs")
+    return lives
 
 
 def main() -> int:
     """Exit status 1 if the weights differ."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("train", help="sst2/train.tsv, or rows of text and label like it")
-    options.add_argument("model", help="a pretrained checkpoint")
     options.add_argument("--kills", type=int, default=100)
-    options.add_argument("--epochs", type=float, default=20)
-    options.add_argument(
-        "--lives", type=float, nargs=2, default=(4.0, 14.0), help="seconds until a kill, at least and at most"
-    )
+    options.add_argument("--epochs", type=float, default=200)
+    options.add_argument("--life", type=float, default=4.0, help="seconds until a kill from without, at most")
+    options.add_argument("--operations", type=int, default=200, help="file operations until one from within, at most")
     options.add_argument("--seed", type=int, default=42)
     told = options.parse_args()
+    warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as scratch:
+        world = make_world(Path(scratch) / "world")
+        load_model(find_checkpoint(str(world.checkpoint)))  # so that the forks need load no library
+        sets = (*UNMEASURED, f"training.epochs={told.epochs}", "training.dropout=0.1", "training.save_every_s=0")
+        flags = {"name": "killed", "model": str(world.checkpoint), "data.train": str(world.train)}
+        recipe = resolve_recipe(penjing.FinetuneRecipe, None, sets, flags=flags)
         stores = Path(scratch) / "alone", Path(scratch) / "killed"
-        subprocess.run(command(told, stores[0]), check=True, stdout=subprocess.DEVNULL)
-        lines = killed_run(told, stores[1])
-        alone, killed = map(digest_of, stores)
-    kills = sum(line.split("; ")[1].startswith("killed") for line in lines)
-    print(f"{kills} kills; weights of the run left alone {alone[:16]}, of the killed one {killed[:16]}")
-    return int(alone != killed)
+        begun = time.monotonic()
+        done = killed(recipe, stores[0], OPERATION, 0)
+        print(f"left alone: status {done.status}, {time.monotonic() - begun:.0f} s", flush=True)
+        lives = killed_run(recipe, stores[1], told)
+        ended = killed(recipe, stores[1], OPERATION, 0)
+        alone, again = map(digest_of, stores)
+    same = alone == again and ended.status == 0
+    print(f"{len(lives)} kills; weights of the run left alone {alone[:16]}, of the killed one {again[:16]}")
+    write(told, lives, same=same, digests=(alone, again))
+    return int(not same)
+
+
+def write(told: argparse.Namespace, lives: list[Life], *, same: bool, digests: tuple[str, str]) -> None:
+    """The log, summed up by how the lives ended."""
+    systems = []
+    for kind in (INSTANT, OPERATION):
+        own = [one for one in lives if one.kind == kind]
+        counts = {
+            "kills": len(own), "resumed": sum(one.began > 0 for one in own),
+            "went_on": sum(one.left > one.began for one in own),
+        }  # fmt: skip
+        quality = {name: Measurement(value=value, n=len(own)) for name, value in counts.items()}
+        systems.append(SystemResult(name=kind, ours=True, quality=quality))
+    finish(
+        "training",
+        f"A fine-tuning killed {len(lives)} times and started again each time",
+        config={"table": "kills", "same": same, "weights": digests, "seed": told.seed, "epochs": told.epochs,
+                "last_state": max(one.left for one in lives), "lives": [list(one) for one in lives]},
+        systems=systems,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
