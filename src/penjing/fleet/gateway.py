@@ -13,16 +13,18 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from penjing.core.errors import NotReadyError
+from penjing.core.extras import require
 from penjing.fleet.metrics import Metrics
 from penjing.fleet.policies import policy_named
 from penjing.fleet.probing import Prober
-from penjing.fleet.processes import processes_of
+from penjing.fleet.processes import Process, processes_of
 from penjing.fleet.proxy import Proxy
-from penjing.fleet.recipe import GatewayRecipe
+from penjing.fleet.recipe import GatewayRecipe, LocalReplicas
 from penjing.fleet.replica import Replica
 from penjing.fleet.seats import Seats
 from penjing.fleet.vital import Vital
@@ -30,6 +32,9 @@ from penjing.fleet.wire.address import Address, address_at
 from penjing.fleet.wire.pool import Pool
 from penjing.serve.ports import listen, listen_unix
 from penjing.serve.slow_clients import close_slow_clients
+
+if TYPE_CHECKING:  # loaded only where a recipe asks for it
+    from penjing.fleet.grpc_passing import GrpcListener
 
 try:
     from uvloop import new_event_loop
@@ -48,10 +53,11 @@ class Gateway:
         recipe: what it stands in front of, and how.
 
     Attributes:
-        url: where it listens; ``unix:`` and a path on a Unix socket.
+        replicas: those it stands in front of.
+        grpc_address: where it listens for gRPC; None where it does not.
 
     Raises:
-        ResourceError: the port cannot be had.
+        ResourceError: a port cannot be had, or gRPC is not installed.
         UsageError: a replica's address is none.
     """
 
@@ -69,15 +75,12 @@ class Gateway:
                 for one, address in zip(recipe.remote, remote, strict=True)
             ),
         ]
-        metrics = Metrics()
-        self._seats = Seats(
-            self.replicas,
-            policy_named(recipe.policy),
-            most_waiting=recipe.max_waiting,
-            wait_s=recipe.max_wait_ms / 1000,
-        )
-        self._vital = Vital(self.replicas, self._seats, metrics)
-        self._proxy = Proxy(self._seats, recipe, metrics, vital=self._vital, replicas=self.replicas)
+        self._policy, self._metrics = policy_named(recipe.policy), Metrics()
+        self._seats = self._seats_at(self.replicas)
+        self._vital = Vital(self.replicas, self._seats, self._metrics)
+        self._proxy = Proxy(self._seats, recipe, self._metrics, vital=self._vital, replicas=self.replicas)
+        self._grpc: GrpcListener | None = None
+        self.grpc_address = self._free_for_grpc(started)
         self._http = uvicorn.Server(_uvicorn_config(self._proxy, recipe))
         self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
         self._stopping = threading.Lock()
@@ -129,11 +132,15 @@ class Gateway:
                 return
             self._vital.is_draining = self._proxy.is_draining = True
             until = time.monotonic() + self._recipe.grace_s
-            while self._proxy.in_flight and time.monotonic() < until and not self._hurried.wait(_LOOK_EVERY_S):
+            while self._in_flight and time.monotonic() < until and not self._hurried.wait(_LOOK_EVERY_S):
                 pass
             self._hurried.wait(_LINGER_S)
             self._http.should_exit = True
             self._thread.join()
+
+    @property
+    def _in_flight(self) -> int:
+        return self._proxy.in_flight + (self._grpc.in_flight if self._grpc else 0)
 
     @property
     def _failed(self) -> bool:
@@ -144,6 +151,37 @@ class Gateway:
         if self._failed:
             return "a replica ended before it was ready; its error is above"
         return f"{', '.join(waiting)}" or "; ".join(f"{k}: {why}" for k, why in self._vital.why_not_ready().items())
+
+    def _seats_at(self, replicas: list[Replica]) -> Seats:
+        recipe = self._recipe
+        return Seats(replicas, self._policy, most_waiting=recipe.max_waiting, wait_s=recipe.max_wait_ms / 1000)
+
+    def _free_for_grpc(self, started: list[tuple[Process, LocalReplicas]]) -> str | None:
+        """Where gRPC will be spoken, proved free; and by whom of the replicas it is."""
+        if self._recipe.grpc_port is None:
+            return None
+        require("grpc", extra="serve")
+        places = [f"unix:{process.grpc}" for process, _ in started] + [one.grpc for one in self._recipe.remote]
+        for replica, place in zip(self.replicas, places, strict=True):
+            replica.grpc = place
+        try:
+            with listen(self._recipe.host, self._recipe.grpc_port) as probe:
+                number, port = probe.getsockname()[:2]
+        except BaseException:
+            self._release()
+            raise
+        return f"[{number}]:{port}" if ":" in number else f"{number}:{port}"
+
+    async def _listen_for_grpc(self) -> None:
+        if self.grpc_address is None:
+            return
+        from penjing.fleet.grpc_passing import GrpcListener
+
+        targets = {replica: replica.grpc for replica in self.replicas if replica.grpc is not None}
+        seats = self._seats_at(list(targets))
+        seats.beside, self._seats.beside = self._seats, seats
+        self._grpc = GrpcListener(self.grpc_address, seats, targets, recipe=self._recipe, metrics=self._metrics)
+        await self._grpc.start()
 
     def _replica(self, name: str, address: Address, models: tuple[str, ...] | None, weight: float) -> Replica:
         recipe = self._recipe
@@ -178,8 +216,11 @@ class Gateway:
         ]
         running = [asyncio.create_task(task) for task in tasks]
         try:
+            await self._listen_for_grpc()
             await self._http.serve(sockets=[self._socket])
         finally:
+            if self._grpc:
+                await self._grpc.stop()
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)

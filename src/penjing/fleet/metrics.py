@@ -18,7 +18,7 @@ from penjing.serve.metrics import Count, Metric, Spread
 _MS = (0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000)
 
 METRICS = (
-    Metric("penjing_gateway_replies_total", "counter", ("status",), "Replies to clients, by HTTP status."),
+    Metric("penjing_gateway_replies_total", "counter", ("status",), "Replies to clients, by HTTP status or gRPC code."),
     Metric("penjing_gateway_repeated_total", "counter", ("reason",), "Requests sent again: broken, refused."),
     Metric("penjing_gateway_request_ms", "histogram", (), "A request from its body to its reply.", _MS),
     Metric("penjing_gateway_wait_ms", "histogram", (), "Of that, waiting for a seat at a replica.", _MS),
@@ -37,11 +37,11 @@ class Metrics:
     """The meters of one gateway. Counted on the event loop only."""
 
     def __init__(self) -> None:
-        self._replies: dict[int, Count] = {}
+        self._replies: dict[int | str, Count] = {}
         self._repeated = {"broken": Count(), "refused": Count()}
         self.request_ms, self.wait_ms = Spread(_MS), Spread(_MS)
 
-    def replied(self, status: int, *, seconds: float) -> None:
+    def replied(self, status: int | str, *, seconds: float) -> None:
         """Count a reply."""
         count = self._replies.get(status)
         if count is None:

@@ -35,16 +35,18 @@ class Process:
         told: how it serves.
         folder: private to this user; its sockets and its recipe lie there.
         instances: engine instances, unless the recipe says.
+        with_grpc: listen for gRPC as well.
 
     Attributes:
-        http: the Unix socket it listens on.
+        http, grpc: the Unix sockets it listens on; None where it does not.
         has_failed: it ended before it was ever ready.
     """
 
-    def __init__(self, name: str, told: LocalReplicas, *, folder: Path, instances: int) -> None:
+    def __init__(self, name: str, told: LocalReplicas, *, folder: Path, instances: int, with_grpc: bool) -> None:
         self.name = name
         self.http = folder / f"{name}.sock"
-        changes = {"uds": self.http, "models": told.models, "port": 0}
+        self.grpc = folder / f"{name}.grpc" if with_grpc else None
+        changes = {"uds": self.http, "grpc_uds": self.grpc, "models": told.models, "port": 0}
         recipe = told.serve.model_copy(update={**changes, "instances": told.serve.instances or instances})
         self._recipe = folder / f"{name}.yaml"
         write_atomically(self._recipe, recipe.model_dump_json().encode())  # all JSON is YAML
@@ -117,8 +119,9 @@ def processes_of(recipe: GatewayRecipe, folder: Path) -> list[tuple[Process, Loc
     """The processes that a recipe asks for, not started yet."""
     count = sum(group.replicas for group in recipe.local)
     instances = max(1, usable_cores() // max(1, count))
+    with_grpc = recipe.grpc_port is not None
     numbered = [group for group in recipe.local for _ in range(group.replicas)]
     return [
-        (Process(f"local-{number}", group, folder=folder, instances=instances), group)
+        (Process(f"local-{number}", group, folder=folder, instances=instances, with_grpc=with_grpc), group)
         for number, group in enumerate(numbered)
     ]

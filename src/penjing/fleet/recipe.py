@@ -48,12 +48,14 @@ class RemoteReplica(Frozen):
 
     Attributes:
         url: ``http://HOST:PORT``, ``https://HOST`` or ``unix:/PATH``.
+        grpc: HOST:PORT or ``unix:/PATH`` where it speaks gRPC; None where it does not.
         models: which models it has; None is all.
         weight: its share beside others.
         name: by which metrics and logs know it; its URL, if none is given.
     """
 
     url: str
+    grpc: str | None = None
     models: tuple[str, ...] | None = None
     weight: float = Field(default=1.0, gt=0)
     name: str | None = None
@@ -91,6 +93,7 @@ class GatewayRecipe(Frozen):
         connect_timeout_ms: longest time until a connection to a replica stands.
         host, port: where to listen; port 0 takes a free one.
         uds: Unix socket to listen on instead.
+        grpc_port: where to listen for gRPC; None does not; 0 takes a free one.
         header_timeout_s: how long a client may take to send the head of a request.
         keep_alive_s: how long an idle connection of a client is kept.
         replica_idle_s: how long an idle connection to a replica is trusted; below what the replica keeps it.
@@ -114,6 +117,7 @@ class GatewayRecipe(Frozen):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     uds: Path | None = None
+    grpc_port: int | None = Field(default=None, ge=0, le=65535)
     header_timeout_s: float = Field(default=10.0, gt=0)
     keep_alive_s: int = Field(default=65, ge=1)
     replica_idle_s: float = Field(default=30.0, gt=0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from penjing.fleet.fitness import Fitness, FitnessRecipe
 from penjing.fleet.policies import Load, Work
@@ -35,6 +35,8 @@ class Replica:
         load: what is under way there, for policies.
         fitness: whether to send it anything.
         is_leaving: it gets nothing new.
+        grpc: where it speaks gRPC; None where it does not.
+        on_gone: called when it does not answer any more.
         restarts: how often its process was started anew; None of one that the gateway did not start.
     """
 
@@ -53,6 +55,8 @@ class Replica:
         self.load, self.fitness = Load(name, weight=weight), Fitness(told)
         self.most_in_flight = most_in_flight
         self.is_leaving = False
+        self.grpc: str | None = None
+        self.on_gone: set[Callable[[], object]] = set()
         self.restarts: int | None = None
         self._pool = pool
 
@@ -69,6 +73,8 @@ class Replica:
         """It does not answer any more: whoever waits for it is told."""
         self.fitness.unreachable()
         self._pool.break_all(why)
+        for tell in list(self.on_gone):
+            tell()
 
     async def ask(self, request: Outgoing, *, until: float) -> Answer:
         """Send a request and wait for the reply, or for its beginning where it is long.

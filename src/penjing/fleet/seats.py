@@ -40,6 +40,9 @@ class Seats:
         policy: chooses.
         most_waiting: in line at one time.
         wait_s: the longest that anybody waits.
+
+    Attributes:
+        beside: another line for the same seats, which is served next.
     """
 
     def __init__(self, replicas: Sequence[Replica], policy: Policy, *, most_waiting: int, wait_s: float) -> None:
@@ -47,6 +50,7 @@ class Seats:
         self._most_waiting, self._wait_s = most_waiting, wait_s
         self._line: list[_Waiting] = []
         self._left_at: list[float] = []  # when seats became free of late
+        self.beside: Seats | None = None
 
     @property
     def waiting(self) -> int:
@@ -97,6 +101,8 @@ class Seats:
         del self._left_at[:-64]
         if self._line:
             self._serve()
+        if self.beside is not None and self.beside.waiting:
+            self.beside._serve()
 
     def retry_after_s(self) -> float:
         """When those in line will have been placed, as fast as seats became free of late."""

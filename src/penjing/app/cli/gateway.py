@@ -41,6 +41,7 @@ def _gateway(
     policy: Annotated[str | None, typer.Option(help="Which server a request goes to; least-work by default.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 by default.")] = None,
     port: Annotated[int | None, typer.Option(help="8080 by default; 0 takes a free one.")] = None,
+    grpc_port: Annotated[int | None, typer.Option(help="Speak gRPC there, usually 8500; 0 takes a free one.")] = None,
     uds: Annotated[Path | None, typer.Option(help="Listen on this Unix socket instead of a port.")] = None,
     recipe: RECIPE = None,
     sets: SETS = None,
@@ -57,14 +58,19 @@ def _gateway(
         "policy": policy,
         "host": host,
         "port": port,
+        "grpc_port": grpc_port,
         "uds": uds,
     }
     told = resolve_recipe(GatewayRecipe, recipe, sets or (), flags=flags)
 
     def announce(running: Gateway) -> None:
         count = len(running.replicas)
-        typer.echo(f"In front of {count} replica{'s' * (count != 1)} on {running.url} (Ctrl-C stops)", err=True)
+        also = f" and gRPC on {running.grpc_address}" if running.grpc_address else ""
+        plural = "s" * (count != 1)
+        typer.echo(f"In front of {count} replica{plural} on {running.url}{also} (Ctrl-C stops)", err=True)
         if as_json:
-            print_json({"url": running.url, "replicas": [one.name for one in running.replicas]})
+            print_json(
+                {"url": running.url, "grpc": running.grpc_address, "replicas": [one.name for one in running.replicas]}
+            )
 
     gateway(told, on_start=announce)
