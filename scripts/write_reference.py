@@ -27,6 +27,7 @@ from penjing.data import DataRecipe, cache_dir
 from penjing.fleet import METRICS as GATEWAY_METRICS
 from penjing.fleet import GatewayRecipe
 from penjing.fleet.metrics import Metrics as GatewayMetrics
+from penjing.fleet.simulation import SimulateRecipe
 from penjing.knowledge import KnowledgeRecipe
 from penjing.serve import METRICS, ServeRecipe
 from penjing.serve.api.statuses import STATUSES
@@ -41,7 +42,7 @@ RECIPES: dict[str, type[BaseModel]] = {  # command that takes --recipe → what 
     "search": SearchRecipe, "models": recipes.ListRecipe, "evaluate": DataRecipe, "predict": DataRecipe,
     "cascade": CascadeCommand, "prune": smaller_recipes.PruneCommand, "compress": smaller_recipes.CompressCommand,
     "knowledge add": KnowledgeRecipe, "knowledge ask": KnowledgeRecipe, "serve": ServeRecipe,
-    "gateway": GatewayRecipe,
+    "gateway": GatewayRecipe, "simulate": SimulateRecipe,
 }  # fmt: skip
 _TYPES = {str: "text", int: "whole number", float: "number", Path: "path", bool: ""}
 _JSON_TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}

@@ -216,6 +216,7 @@ LONGER_FUNCTIONS = {
     "src/penjing/app/quantize.py:quantize": "a command's steps in order",
     "src/penjing/app/evidence.py:report_content": "a parameter a line for each part of a report",
     "src/penjing/app/cli/gateway.py:_gateway": "a parameter a line for each option",
+    "src/penjing/app/cli/simulate.py:_simulate": "a parameter a line for each option",
     "src/penjing/app/cli/export.py:_export": "a parameter a line for each option",
     "src/penjing/app/cli/finetune.py:_finetune": "a parameter a line for each option",
     "src/penjing/app/cli/predict.py:_predict": "a parameter a line for each option",

@@ -3,7 +3,8 @@
 Each command of ``penjing --help`` is a function here: ``penjing.pretrain``, ``penjing.finetune``, ``penjing.evaluate``,
 ``penjing.quantize``, ``penjing.distill``, ``penjing.cascade``, ``penjing.compress``, ``penjing.prune``,
 ``penjing.export``, ``penjing.predict``, ``penjing.predict_file``, ``penjing.open_knowledge``,
-``penjing.list_versions``, ``penjing.quickstart``, ``penjing.search``, ``penjing.delta.extract`` and its like.
+``penjing.list_versions``, ``penjing.quickstart``, ``penjing.search``, ``penjing.simulate``,
+``penjing.delta.extract`` and its like.
 They are loaded when first used, so importing Penjing is instant.
 ``penjing.evaluate``, ``penjing.export`` and ``penjing.compress`` are packages too; called, they are the commands.
 """
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from penjing.app.recipes import FinetuneRecipe, QuantizeCommand
     from penjing.app.search import search
     from penjing.app.search_recipe import SearchRecipe
+    from penjing.app.simulating import simulate
     from penjing.app.smaller_recipes import CompressCommand, DistillCommand, PruneCommand
     from penjing.knowledge import KnowledgeRecipe
     from penjing.serve import ServeRecipe, running_server
@@ -73,6 +75,7 @@ __all__ = [
     "quickstart",
     "running_server",
     "search",
+    "simulate",
 ]
 
 _HOMES = {
@@ -106,6 +109,7 @@ _HOMES = {
     "quickstart": "penjing.app.quickstart",
     "running_server": "penjing.serve",
     "search": "penjing.app.search",
+    "simulate": "penjing.app.simulating",
 }
 
 

@@ -33,6 +33,7 @@ from penjing.app.cli import (
     quickstart,
     search,
     serve,
+    simulate,
 )
 from penjing.core.errors import PenjingError, ResourceError
 
@@ -66,6 +67,7 @@ for module in (
     keys,
     serve,
     gateway,
+    simulate,
     conformance,
 ):
     module.add_to(app)

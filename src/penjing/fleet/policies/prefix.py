@@ -40,7 +40,7 @@ class PrefixAware:
             return finish(load, work.tokens * (1 - self.known(load.name, work.prefix)))
 
         chosen = self._turns.least(among, when)
-        self._note(chosen.name, work.prefix)
+        self.note(chosen.name, work.prefix)
         return chosen
 
     def known(self, name: str, prefix: tuple[int, ...]) -> float:
@@ -52,7 +52,8 @@ class PrefixAware:
             blocks += 1
         return blocks / len(prefix)
 
-    def _note(self, name: str, prefix: tuple[int, ...]) -> None:
+    def note(self, name: str, prefix: tuple[int, ...]) -> None:
+        """A replica reads a prompt."""
         read = self._read.setdefault(name, OrderedDict())
         for block in reversed(prefix):  # so that of a prompt the end is forgotten first
             read[block] = None
