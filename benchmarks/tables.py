@@ -16,7 +16,7 @@ from result import BenchmarkResult, newest
 HERE = Path(__file__).parent
 BLOCK = re.compile(r"(<!-- result:begin(?: (\w+))? -->\n).*?(<!-- result:end -->)", re.DOTALL)
 SPEED = {
-    "seconds": ("time s", 0), "p50_ms": ("p50 ms", 1), "p99_ms": ("p99 ms", 1),
+    "seconds": ("time s", 0), "p50_ms": ("p50 ms", 1), "added_ms": ("added, ms", 2), "p99_ms": ("p99 ms", 1),
     "p50_us": ("p50 µs", 1), "p99_us": ("p99 µs", 1),
     "requests_per_s": ("requests/s", 0), "tokens_per_s": ("real tokens/s", 0), "peak_mib": ("peak MiB", 0),
     "served_mb": ("MB served", 1), "stored_mb": ("MB of checkpoint", 1),
