@@ -142,3 +142,10 @@ def test_what_cannot_work_is_said(store, tmp_path):
         assert "there are no replicas" in said
     with listen("127.0.0.1", 0) as taken, pytest.raises(ResourceError, match="is in use"):
         Gateway(recipe_for(store, port=taken.getsockname()[1]))
+
+
+def test_it_is_not_opened_to_others_without_a_word_on_who_may_ask(store):
+    with pytest.raises(ResourceError, match="nothing says who may ask"):
+        Gateway(recipe_for(store, host="0.0.0.0"))
+    told = [{"store": str(store.root), "serve": {"access_control": False}}]
+    Gateway(recipe_for(store, host="0.0.0.0", local=told)).stop()

@@ -30,6 +30,7 @@ from penjing.fleet.seats import Seats
 from penjing.fleet.vital import Vital
 from penjing.fleet.wire.address import Address, address_at
 from penjing.fleet.wire.pool import Pool
+from penjing.serve.access import access_of
 from penjing.serve.ports import listen, listen_unix
 from penjing.serve.slow_clients import close_slow_clients
 
@@ -57,12 +58,15 @@ class Gateway:
         grpc_address: where it listens for gRPC; None where it does not.
 
     Raises:
-        ResourceError: a port cannot be had, or gRPC is not installed.
+        ResourceError: a port cannot be had, or gRPC is not installed; or others than this machine can reach the
+            gateway, and nothing says who may ask the servers that it starts.
+        KeyFileError: their file of keys cannot be used.
         UsageError: a replica's address is none.
     """
 
     def __init__(self, recipe: GatewayRecipe) -> None:
         self._recipe = recipe
+        _check_access(recipe)
         remote = [address_at(one.url) for one in recipe.remote]
         self._socket = listen_unix(recipe.uds) if recipe.uds else listen(recipe.host, recipe.port)
         self._folder = Path(tempfile.mkdtemp(prefix="penjing-"))
@@ -240,6 +244,13 @@ class Gateway:
         if self._recipe.uds is not None:
             self._recipe.uds.unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _check_access(recipe: GatewayRecipe) -> None:
+    """The servers that are started listen to nobody but the gateway: who reaches that reaches them."""
+    for group in recipe.local:
+        changes = {"host": recipe.host, "uds": recipe.uds, "grpc_port": recipe.grpc_port}
+        access_of(group.serve.model_copy(update=changes))
 
 
 def _uvicorn_config(app: Proxy, recipe: GatewayRecipe) -> uvicorn.Config:
