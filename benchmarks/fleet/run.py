@@ -30,7 +30,8 @@ NGINX = """
 worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/errors;
 events {{ worker_connections 1024; }}
 http {{
-  access_log off; client_body_buffer_size 256k; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+  access_log off; client_body_buffer_size 256k;
+  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   upstream backends {{ {method} {servers} keepalive 64; }}
   server {{
