@@ -213,6 +213,7 @@ LONGER_FUNCTIONS = {
     "src/penjing/app/cli/compress.py:_compress": "a parameter a line for each option",
     "src/penjing/app/prune.py:prune": "a command's steps in order",
     "src/penjing/app/cli/prune.py:_prune": "a parameter a line for each option",
+    "src/penjing/app/cli/quantize.py:_quantize": "a parameter a line for each option",
     "src/penjing/app/quantize.py:quantize": "a command's steps in order",
     "src/penjing/app/evidence.py:report_content": "a parameter a line for each part of a report",
     "src/penjing/app/cli/gateway.py:_gateway": "a parameter a line for each option",

@@ -27,6 +27,7 @@ def test_finetune_puts_a_whole_version_in_the_store(made):
     assert facts["engine"] == {"name": "onnxruntime", "precision": "fp32", "file": "engine/model.onnx"} | {
         "takes_type_ids": True,
         "reads": "first",
+        "fp32_layers": [],
     }
     assert set(facts["speed"]) == {"p50_ms", "p95_ms", "p99_ms", "requests_per_s", "tokens_per_s"}
     assert bundle.manifest.labels == LABELS

@@ -1,4 +1,4 @@
-"""Labelled texts that no stage of a cascade was trained on, and what a version makes of them."""
+"""Labelled texts that no version was trained on or is judged by, and what a version makes of them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Asked:
 
 
 def held_out_part(source: str | None, last: Bundle, data: PreparedData) -> Part:
-    """Labelled texts that neither trained a stage nor judge the cascade.
+    """Labelled texts that neither trained a version nor judge it.
 
     Args:
         source: where they are; None is the validation split.
@@ -53,11 +53,11 @@ def held_out_part(source: str | None, last: Bundle, data: PreparedData) -> Part:
         if data.validation is None:
             raise UsageError(
                 f"{last.reference} was made without a validation split",
-                expected="labelled texts that no stage was trained on",
+                expected="labelled texts that it was not trained on",
                 do="Give some (held_out), or fine-tune with data.validation or data.validation_fraction.",
             )
         return data.validation
-    flow, labels = flow_of(last.manifest.task), last.manifest.labels
+    flow, labels = flow_of(last.manifest.task, last.manifest.problem_type), last.manifest.labels
     split = load_split(source, labels, task=flow.task, recipe=origin_recipe(last).data)
     seen = {text_key(one.texts) for part in (data.train, data.test) for one in part.split.examples}
     kept = [one for one in split.examples if text_key(one.texts) not in seen]

@@ -29,7 +29,7 @@ from penjing.app.prune import prune
 from penjing.app.quantize import quantize
 from penjing.app.recipes import MeasureRecipe, QuantizeCommand
 from penjing.app.smaller_recipes import CascadeRung, CompressCommand, DistillCommand, PruneCommand
-from penjing.compress.recipe import QuantizeRecipe
+from penjing.compress.recipe import QuantizeRecipe, RestoreRecipe
 from penjing.core.errors import GateRefusal
 from penjing.core.nouns import Problem, Task
 from penjing.core.progress import Progress
@@ -134,6 +134,7 @@ def rungs_of(
     shape, names = _shape_of(parent), Names(parent)
     layers = shape.layers
     learnt, judged = data.train.tokens, data.test.tokens
+    held = data.validation or command.held_out
     prune_it = PruneCommand(model=parent.reference, name=names.cut, vocabulary=True, measure=None, seed=command.seed)
 
     def do(step: Callable[..., object], told: object) -> Callable[[], object]:
@@ -145,11 +146,9 @@ def rungs_of(
         told = "static student" if student.is_static else f"student of {many:g}"
         rungs.append(Rung(told, student.name, 1, work, do(distill, student), many, student.is_static))
     for one in list(rungs):
-        # For a static student OpenVINO's static int8 is as small, agrees less and is no faster (docs/decisions/0023).
-        recipe = QuantizeRecipe(max_drop=None, engine="onnxruntime" if one.is_static else "auto")
-        int8 = QuantizeCommand(model=f"{one.model}/1", quantize=recipe, measure=_BRIEF, seed=command.seed)
-        rungs.append(Rung(f"{one.told}, int8", one.model, 2, 2 * one.layers * judged, do(quantize, int8), one.layers))
-    if command.cascade and _is_single(parent) and (data.validation or command.cascade.held_out):
+        make = partial(_int8, command, names, one, bool(held), workshop=workshop, progress=progress)
+        rungs.append(Rung(f"{one.told}, int8", one.model, 2, 2 * one.layers * judged, make, one.layers))
+    if command.cascade and _is_single(parent) and held:
         stages = [f"{one.model}/{one.version}" for one in rungs]
         make = partial(_cascade, command, names, stages, workshop=workshop, progress=progress)
         rungs.append(Rung("cascade", names.of("cascade"), 1, 3 * layers * judged, make))
@@ -213,6 +212,25 @@ def _student(
         measure=None,
         seed=command.seed,
     )
+
+
+def _int8(
+    command: CompressCommand, names: Names, of: Rung, is_judged: bool, *, workshop: Path, progress: Progress
+) -> None:
+    """A rung in int8; where that breaks the contract on held-out data, its worst layers in fp32, if that keeps it."""
+    # For a static student OpenVINO's static int8 is as small, agrees less and is no faster (docs/decisions/0023).
+    recipe = QuantizeRecipe(max_drop=None, engine="onnxruntime" if of.is_static else "auto")
+    told = QuantizeCommand(model=f"{of.model}/1", quantize=recipe, measure=_BRIEF, seed=command.seed)
+    if command.restore and is_judged and not of.is_static:
+        restore = RestoreRecipe(max_drop=command.max_drop, held_out=command.held_out, against=names.whole)
+        careful = told.model_copy(update={"quantize": recipe.model_copy(update={"restore": restore})})
+        try:
+            quantize(careful, store=workshop, progress=progress)
+        except GateRefusal as refused:
+            progress.say(f"  no layer goes back to fp32: {refused.came}")
+        else:
+            return
+    quantize(told, store=workshop, progress=progress)
 
 
 def _cascade(

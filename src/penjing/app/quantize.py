@@ -26,9 +26,11 @@ from penjing.app.prepared import Part, PreparedData
 from penjing.app.publishing import publish, served_bytes
 from penjing.app.quantize_writing import make_int8_writer, measure_writers
 from penjing.app.recipes import QuantizeCommand
+from penjing.app.restoring import Judge, Restored, judge_for
+from penjing.app.restoring import restored as restore
 from penjing.app.tasks import Judgement, flow_of
 from penjing.compress.quantize import Quantised, quantise
-from penjing.core.errors import UsageError
+from penjing.core.errors import DataError, UsageError
 from penjing.core.machine import describe_machine
 from penjing.core.nouns import Measurement
 from penjing.core.progress import SILENT, Progress
@@ -40,6 +42,8 @@ from penjing.models.tasks import WRITING_TASKS
 from penjing.store import Bundle, EngineSpec, ManifestDraft, Parent, Store, parse_reference
 from penjing.tokens import Encoding
 
+_LEAST_CALIBRATION = 16  # texts; fewer tell no range
+
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
@@ -50,12 +54,14 @@ class Quantized:
         judgement: its scores on the test split.
         comparison: against the version it came from.
         systems: the speed table, slowest baseline first.
+        restored: what accuracy control did; None where it was not asked for.
     """
 
     bundle: Bundle
     judgement: Judgement
     comparison: Change
     systems: tuple[SystemRow, ...]
+    restored: Restored | None = None
 
 
 class Peer(Protocol):
@@ -100,9 +106,10 @@ def quantize(
     parent = home.bundle(*parse_reference(command.model))
     _refuse_quantised(parent)
     data = data or prepare_for(parent, progress, given=command.data)
+    judge = judge_for(command, parent, data, home=home, progress=progress)
     with home.stage(parent.manifest.model) as staging:
-        made = _make(parent, staging.path, data, command=command, progress=progress)
-        draft = _draft(parent, made, command, directory=staging.path, data=data)
+        made, restored = _make(parent, staging.path, data, command=command, judge=judge, progress=progress)
+        draft = _draft(parent, made, command, directory=staging.path, data=data, restored=restored)
         draft = tune_files(staging.path, draft, data.validation)
         judgement = judge_files(staging.path, draft, data.test, name="Judging int8", progress=progress)
         before = answers_of(parent, data.test, progress)
@@ -128,7 +135,7 @@ def quantize(
             verdict=verdict,
         )
         bundle = publish(staging, draft, content=content, judgement=judgement, test=data.test)
-    return Quantized(bundle, judgement, changed, systems)
+    return Quantized(bundle, judgement, changed, systems, restored)
 
 
 def _refuse_quantised(parent: Bundle) -> None:
@@ -140,17 +147,21 @@ def _refuse_quantised(parent: Bundle) -> None:
 
 
 def _make(
-    parent: Bundle, target: Path, data: PreparedData, *, command: QuantizeCommand, progress: Progress
-) -> Quantised:
-    """Engine and tokenizer of the new version, in ``target``."""
+    parent: Bundle,
+    target: Path,
+    data: PreparedData,
+    *,
+    command: QuantizeCommand,
+    judge: Judge | None,
+    progress: Progress,
+) -> tuple[Quantised, Restored | None]:
+    """Engine and tokenizer of the new version, in ``target``, and what accuracy control did."""
     if parent.manifest.task in WRITING_TASKS:
-        return make_int8_writer(parent, target, data)
+        return make_int8_writer(parent, target, data), None
     tokenizer = target / parent.manifest.text.tokenizer
     tokenizer.parent.mkdir(parents=True)
     shutil.copyfile(parent.file(parent.manifest.text.tokenizer), tokenizer)
-    rng = np.random.default_rng(command.seed)
-    chosen = rng.permutation(len(data.train.sequences))[: command.quantize.calibration_rows]
-    calibration = [data.train.sequences[row] for row in chosen]
+    calibration = _calibration(command, data)
     with tempfile.TemporaryDirectory() as scratch:
         onnx = _fp32_onnx(parent, Path(scratch), calibration, base=command.base)
         made = quantise(
@@ -161,8 +172,22 @@ def _make(
             reads=flow_of(parent.manifest.task, parent.manifest.problem_type).reads,
             progress=progress,
         )
+        restored = restore(made, onnx, calibration, judge=judge, progress=progress) if judge else None
+    made = restored.made if restored else made
     progress.say(f"int8 made: {made.note}.")
-    return made
+    return made, restored
+
+
+def _calibration(command: QuantizeCommand, data: PreparedData) -> list[Encoding]:
+    rng = np.random.default_rng(command.seed)
+    chosen = rng.permutation(len(data.train.sequences))[: command.quantize.calibration_rows]
+    if len(chosen) < _LEAST_CALIBRATION:
+        raise DataError(
+            f"{len(chosen)} training texts to calibrate int8 on",
+            expected=f"at least {_LEAST_CALIBRATION}",
+            do="Train on more, or keep serving fp32.",
+        )
+    return [data.train.sequences[row] for row in chosen]
 
 
 def _fp32_onnx(parent: Bundle, scratch: Path, probes: Sequence[Encoding], *, base: str | None) -> Path:
@@ -175,12 +200,15 @@ def _fp32_onnx(parent: Bundle, scratch: Path, probes: Sequence[Encoding], *, bas
 
 
 def _draft(
-    parent: Bundle, made: Quantised, command: QuantizeCommand, *, directory: Path, data: PreparedData
+    parent: Bundle,
+    made: Quantised,
+    command: QuantizeCommand,
+    *,
+    directory: Path,
+    data: PreparedData,
+    restored: Restored | None,
 ) -> ManifestDraft:
     manifest = parent.manifest
-    file = str(made.file.relative_to(directory))
-    types = manifest.engine.takes_type_ids if manifest.engine else True
-    reads = manifest.engine.reads if manifest.engine else flow_of(manifest.task, manifest.problem_type).reads
     recipe = command.model_dump(mode="json")
     return ManifestDraft(
         task=manifest.task,
@@ -189,14 +217,26 @@ def _draft(
         embedding=manifest.embedding,
         translation=manifest.translation,
         text=manifest.text,
-        engine=EngineSpec(name=made.engine, precision="int8", file=file, takes_type_ids=types, reads=reads),
+        engine=_engine(parent, made, str(made.file.relative_to(directory)), restored=restored),
         recipe=recipe | {"origin": origin_of(parent)},
         recipe_digest=recipe_digest(command),
         parents=(Parent(kind="version", name=parent.reference, digest=parent.digest),),
         decoding=manifest.decoding,
         data=manifest.data or {name: part.record for name, part in data.parts.items()},
-        notes=(f"int8: {made.note}.",),
+        notes=(f"int8: {made.note}.", *(restored.told() if restored else ())),
         machine=describe_machine(),
+    )
+
+
+def _engine(parent: Bundle, made: Quantised, file: str, *, restored: Restored | None) -> EngineSpec:
+    manifest, kept = parent.manifest, restored.kept if restored else ()
+    return EngineSpec(
+        name=made.engine,
+        precision="int8",
+        file=file,
+        takes_type_ids=manifest.engine.takes_type_ids if manifest.engine else True,
+        reads=manifest.engine.reads if manifest.engine else flow_of(manifest.task, manifest.problem_type).reads,
+        fp32_layers=tuple(one.told for one in kept),
     )
 
 

@@ -208,6 +208,8 @@ class CompressCommand(Frozen):
         layers: numbers of layers to try, by distillation; None is a half, a third and a sixth of the model's.
         static: a student without layers; null leaves it out.
         cascade: the cheapest cascade of what was made; null leaves it out.
+        restore: where int8 breaks the contract on held-out data, return its worst layers to fp32, if that keeps it.
+            Held-out is the validation split, or ``cascade.held_out``.
         unlabelled: more texts for the students to learn from, labels neither needed nor read; of text classification.
         distill: what students learn.
         training: how students are trained.
@@ -223,11 +225,17 @@ class CompressCommand(Frozen):
     layers: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     static: StaticRung | None = StaticRung()
     cascade: CascadeRung | None = CascadeRung()
+    restore: bool = True
     unlabelled: str | None = None
     distill: DistillationRecipe = DistillationRecipe()
     training: TrainingRecipe = TrainingRecipe()
     measure: MeasureRecipe = MeasureRecipe()
     seed: int = Field(42, ge=0, le=2**31)
+
+    @property
+    def held_out(self) -> str | None:
+        """Where held-out texts are; None is the validation split, if there is one."""
+        return self.cascade.held_out if self.cascade else None
 
     @property
     def cascade_agreement(self) -> float:

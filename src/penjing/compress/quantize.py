@@ -13,6 +13,7 @@ the caller on the whole test split before anything is registered.
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import time
@@ -92,9 +93,15 @@ def preferred_engine(instructions: Sequence[str]) -> tuple[EngineName, str]:
 
 
 def make_int8(
-    engine: EngineName, onnx: Path, *, target: Path, calibration: Sequence[Encoding], reads: Reads = "first"
+    engine: EngineName,
+    onnx: Path,
+    *,
+    target: Path,
+    calibration: Sequence[Encoding],
+    reads: Reads = "first",
+    kept: Sequence[str] = (),
 ) -> Path:
-    """Write one kind into the directory ``target``, in a process of its own.
+    """Write one kind into the directory ``target``, in a process of its own; ``kept`` names layers that stay in fp32.
 
     Raises:
         ExportError: the quantiser failed.
@@ -104,7 +111,8 @@ def make_int8(
     with tempfile.TemporaryDirectory() as scratch:
         texts = Path(scratch) / "calibration.npz"
         write_probes(texts, calibration)
-        run_worker("penjing.compress.worker", [engine, str(onnx), str(file), str(texts), reads])
+        arguments = [engine, str(onnx), str(file), str(texts), reads, json.dumps(list(kept))]
+        run_worker("penjing.compress.worker", ["make", *arguments])
     return file
 
 

@@ -2,69 +2,43 @@
 
 from __future__ import annotations
 
-import logging
+import json
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
+from penjing.compress.kinds import quantise_dynamic, quantise_static
+from penjing.compress.ranking import rank_dynamic, rank_static
 from penjing.core.extras import require
-from penjing.engines.base import feed
-from penjing.engines.bulk import packed_batches
 from penjing.export.probes import read_probes
-from penjing.tokens import Reads
+from penjing.tokens import Encoding, Reads
 
 
-def quantise_dynamic(onnx: Path, target: Path) -> None:
-    """ONNX Runtime's dynamic quantisation of constant matrices and of the embedding tables.
-
-    ``reduce_range`` keeps weights to 7 bits: on processors without native 8-bit products two
-    8-bit products can overflow the 16-bit sum they are added in.
-    """
-    quantization = require("onnxruntime.quantization", extra="train")
-    logging.disable(logging.WARNING)
-    quantization.quantize_dynamic(
-        str(onnx),
-        str(target),
-        weight_type=quantization.QuantType.QInt8,
-        per_channel=True,
-        reduce_range=True,
-        extra_options={"MatMulConstBOnly": True, "DefaultTensorType": 1},
-    )
+def make(engine: str, onnx: Path, target: Path, *, texts: list[Encoding], reads: Reads, kept: list[str]) -> None:
+    """Write one kind."""
+    if engine == "openvino":
+        model = quantise_static(onnx, texts, reads=reads, kept=kept)
+        require("openvino", extra="serve").save_model(model, str(target))
+    else:
+        quantise_dynamic(onnx, target, kept=kept)
 
 
-def quantise_static(onnx: Path, target: Path, calibration: Path, *, reads: Reads) -> None:
-    """NNCF's post-training quantisation of the same graph for OpenVINO."""
-    nncf, openvino = require("nncf", extra="train"), require("openvino", extra="serve")
-    nncf.set_log_level(logging.ERROR)
-    graph = openvino.Core().read_model(str(onnx))
-    names = frozenset(port.any_name for port in graph.inputs)
-    batches: list[Any] = [feed(batch, names) for batch in packed_batches(read_probes(calibration), reads=reads)]
-    model = nncf.quantize(
-        graph,
-        nncf.Dataset(batches),
-        model_type=nncf.ModelType.TRANSFORMER,
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(batches),
-        ignored_scope=nncf.IgnoredScope(names=_pooling(graph)) if "spans" in names else None,
-    )
-    openvino.save_model(model, str(target))
-
-
-def _pooling(graph: Any) -> list[str]:
-    """Name of the product that takes the means: the last one, for all others lead to it.
-
-    It has no weights to shrink, and 8 bits for its hidden states would be seen in every vector.
-    """
-    return [node.get_friendly_name() for node in graph.get_ordered_ops() if node.get_type_name() == "MatMul"][-1:]
+def rank(engine: str, onnx: Path, target: Path, *, texts: list[Encoding], reads: Reads) -> None:
+    """Write what int8 does to the outputs, layer by layer."""
+    ranking = rank_static if engine == "openvino" else rank_dynamic
+    target.write_text(json.dumps(ranking(onnx, texts, reads=reads)), encoding="utf-8")
 
 
 def main() -> None:
-    """Arguments: engine, fp32 ONNX file, file to write, calibration sequences, what the head reads."""
-    engine, (onnx, target, calibration) = sys.argv[1], (Path(text) for text in sys.argv[2:5])
-    if engine == "openvino":
-        quantise_static(onnx, target, calibration, reads=cast("Reads", sys.argv[5]))
+    """Arguments: ``make`` or ``rank``, engine, fp32 ONNX file, file to write, calibration sequences, what the head
+    reads, and for ``make`` the layers that stay in fp32, as JSON.
+    """
+    what, engine, (onnx, target, texts) = sys.argv[1], sys.argv[2], (Path(text) for text in sys.argv[3:6])
+    sequences, reads = read_probes(texts), cast("Reads", sys.argv[6])
+    if what == "rank":
+        rank(engine, onnx, target, texts=sequences, reads=reads)
     else:
-        quantise_dynamic(onnx, target)
+        make(engine, onnx, target, texts=sequences, reads=reads, kept=json.loads(sys.argv[7]))
 
 
 if __name__ == "__main__":

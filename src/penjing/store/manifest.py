@@ -40,6 +40,7 @@ class EngineSpec(Frozen):
             ``cascade`` that of its last stage, whose precision it also tells.
         takes_type_ids: whether callers may tell the two texts of a pair apart by ``token_type_ids``.
         reads: what the head reads of each sequence, and so what it has a row of outputs for.
+        fp32_layers: of an ``int8`` form, the layers that stayed in fp32 because int8 lost too much in them.
     """
 
     name: Literal["onnxruntime", "openvino", "ctranslate2", "cascade"]
@@ -47,6 +48,7 @@ class EngineSpec(Frozen):
     file: str
     takes_type_ids: bool = True
     reads: Literal["first", "tokens", "mean", "chosen"] = "first"
+    fp32_layers: tuple[str, ...] = ()
 
 
 class StageSpec(Frozen):
