@@ -72,7 +72,7 @@ def main() -> None:
         config={"rounds": told.rounds, "requests": told.requests, "keys": KEYS},
         systems=systems,
         notes=(
-            f"{told.rounds} rounds in turns of {told.requests} requests, one after another, in one process.",
+            f"{told.rounds} rounds in turns of {told.requests} requests, one after another; time of the processor.",
             "The check alone is that of a prediction: route, credential, digest, scope, state of the file where due.",
         ),
     )
@@ -129,14 +129,14 @@ async def _expect_good(message: Any) -> None:
 
 
 async def _in_turns(ways: dict[str, Ask], *, rounds: int, requests: int) -> dict[str, np.ndarray]:
-    """Microseconds (rounds, requests) of each way; the first round is not counted."""
+    """Microseconds of processor time (rounds, requests) of each way; the first round is not counted."""
     times = {name: np.zeros((rounds + 1, requests)) for name in ways}
     for number in range(rounds + 1):
         for name, ask in ways.items():
             for place in range(requests):
-                began = time.perf_counter_ns()
+                began = time.thread_time_ns()
                 await ask()
-                times[name][number, place] = (time.perf_counter_ns() - began) / 1000
+                times[name][number, place] = (time.thread_time_ns() - began) / 1000
     return {name: found[1:] for name, found in times.items()}
 
 
