@@ -106,6 +106,7 @@ def cli_page() -> Iterator[str]:
     fetched = ("`PENJING_CACHE`", f"where fetched weights and data sets are kept: {_plain(cache_dir.__doc__)}")
     given = [("`PENJING_STORE`", "the store, where `--store` is not given")]
     given += [("`PENJING_KEYS`", "the file of keys, where `--keys` is not given")]
+    given += [("`PENJING_AUDIT_LOG`", "where `penjing keys` writes down what it does, without `--audit-log`")]
     yield _table(("variable", "meaning"), [*given, fetched])
 
 

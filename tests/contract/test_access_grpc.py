@@ -162,6 +162,9 @@ def test_a_handler_without_a_declaration_is_refused_to_all():
         def invocation_metadata(self):
             return ()
 
+        def peer(self):
+            return "unix:"
+
         async def abort(self, code, text, _trailing):
             self.aborted = code
             raise RuntimeError(text)

@@ -55,6 +55,7 @@ def test_each_error_has_one_parent_and_a_docstring():
 def test_codes_are_stable():
     """Programs that read ``--json`` rely on these: add to them, change none."""
     assert {kind.__name__: kind.code for kind in CLASSES} == {
+        "AuditError": "audit",
         "CheckpointError": "checkpoint",
         "ConflictError": "store-conflict",
         "ContextLengthError": "context-length",

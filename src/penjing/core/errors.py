@@ -17,6 +17,7 @@
     ├── GateRefusal             a measurement did not meet its rule (exit status 1)
     ├── ResourceError           the machine lacks something: disk, port, package, memory
     ├── KeyFileError            a file of API keys that cannot be used, or holds no such key
+    ├── AuditError              an audit log that is not as it was written
     └── ServingError            one request fails; each dialect maps these to its own status
         ├── InvalidRequestError the request can never succeed as sent
         │   ├── TooLargeError   its body is over the limit
@@ -161,6 +162,12 @@ class KeyFileError(PenjingError):
     """A file of API keys cannot be used, or holds no such key."""
 
     code = "key-file"
+
+
+class AuditError(PenjingError):
+    """An audit log is not as it was written."""
+
+    code = "audit"
 
 
 class ServingError(PenjingError):

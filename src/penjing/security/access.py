@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol, final
 
-from penjing.core.errors import ForbiddenError, UnauthenticatedError
+from penjing.core.errors import ForbiddenError, QuotaError, UnauthenticatedError
+from penjing.security.audit import AuditLog
 from penjing.security.needs import Need
-from penjing.security.permits import NOBODY, OWNER, Caller, Permit
+from penjing.security.permits import NOBODY, OWNER, Caller, Permit, current, give
 from penjing.security.scopes import Verb
 
 _AUTHORIZATION = "authorization"
 CREDENTIALS = frozenset({_AUTHORIZATION, "x-api-key", "api-key"})
 _LONGEST = 8192
+_WRITTEN_DOWN = frozenset({Verb.OPERATE, Verb.ADMIN})
 _HOW = "Authorization: Bearer KEY, or x-api-key: KEY"
 
 Headers = Iterable[tuple[str, str]]
@@ -34,6 +36,12 @@ class Access(Protocol):
 
     def admit(self, credentials: Headers, need: Need | None, *, name: str | None = None) -> Permit:
         """See :meth:`Controlled.admit`."""
+
+    def allowed(self, permit: Permit, *, what: str, peer: str) -> None:
+        """See :meth:`Controlled.allowed`."""
+
+    def refused(self, error: Exception, *, what: str, peer: str) -> None:
+        """See :meth:`Controlled.refused`."""
 
 
 @final
@@ -62,10 +70,11 @@ class Controlled:
 
     Args:
         identities: who can be known.
+        audit: where it is written down who was refused, and who operated what; None is nowhere.
     """
 
-    def __init__(self, identities: Identifies) -> None:
-        self._identities = identities
+    def __init__(self, identities: Identifies, audit: AuditLog | None = None) -> None:
+        self._identities, self._audit = identities, audit
 
     def admit(self, credentials: Headers, need: Need | None, *, name: str | None = None) -> Permit:
         """The permit of a request.
@@ -82,6 +91,7 @@ class Controlled:
         if need is not None and need.verb is None:
             return Permit(self._known_or_nobody(credentials), Verb.LOOK)
         caller = self._identities.identify(credential(credentials))
+        give(Permit(caller, None))  # known, so that a refusal names it, and without any right yet
         if caller.meter is not None:
             caller.meter.admit()
         if need is None or need.verb is None:
@@ -91,6 +101,21 @@ class Controlled:
         if name is not None:
             permit.require(name)
         return permit
+
+    def allowed(self, permit: Permit, *, what: str, peer: str) -> None:
+        """Write down that a request that changes something was let in, before it is carried out.
+
+        Raises:
+            ResourceError, AuditError: it cannot be written down, and so must not be carried out.
+        """
+        if self._audit is not None and permit.verb in _WRITTEN_DOWN:
+            self._audit.record("allowed", caller=permit.caller.id, what=what, verb=permit.verb, peer=peer)
+
+    def refused(self, error: Exception, *, what: str, peer: str) -> None:
+        """Write down that a request was refused, if it was for its caller's sake. Never raises."""
+        if self._audit is not None and isinstance(error, UnauthenticatedError | ForbiddenError | QuotaError):
+            who = current().caller.id
+            self._audit.note("refused", caller=who, what=what, code=error.code, why=error.came[:256], peer=peer)
 
     def _known_or_nobody(self, credentials: Headers) -> Caller:
         try:
@@ -109,6 +134,12 @@ class Trusting:
         if need is None:
             raise ForbiddenError("the route does not declare what it needs")
         return Permit(OWNER, need.verb or Verb.LOOK)
+
+    def allowed(self, permit: Permit, *, what: str, peer: str) -> None:
+        """Nothing: the server itself asks."""
+
+    def refused(self, error: Exception, *, what: str, peer: str) -> None:
+        """Nothing: the server itself asks."""
 
 
 def credential(headers: Headers) -> str:

@@ -93,13 +93,14 @@ class Permit:
 
 
 NOBODY = Caller("nobody", Grants())
+NOTHING = Permit(NOBODY, None)
 OWNER = Caller("owner", Grants([Scope(models="*", role=Role.ADMIN)]))  # of the process itself
 _CURRENT: ContextVar[Permit | None] = ContextVar("permit", default=None)
 
 
 def current() -> Permit:
     """The permit of the request under way; without one, a permit for nothing."""
-    return _CURRENT.get() or Permit(NOBODY, None)
+    return _CURRENT.get() or NOTHING
 
 
 def give(permit: Permit) -> None:

@@ -10,6 +10,7 @@ import socket
 
 from penjing.core.errors import ResourceError
 from penjing.security.access import Access, Controlled, KeysOrTokens
+from penjing.security.audit import AuditLog
 from penjing.security.issued import IssuedTokens
 from penjing.security.keyring import Keyring
 from penjing.serve.recipe import ServeRecipe
@@ -26,7 +27,8 @@ def access_of(recipe: ServeRecipe) -> Access | None:
     keys = Keyring(recipe.keys, shares=recipe.workers) if recipe.keys is not None else None
     tokens = IssuedTokens(recipe.tokens) if recipe.tokens is not None else None
     if keys is not None or tokens is not None:
-        return Controlled(KeysOrTokens(keys, tokens))
+        audit = AuditLog(recipe.audit_log) if recipe.audit_log is not None else None
+        return Controlled(KeysOrTokens(keys, tokens), audit)
     if recipe.access_control is None and not _is_local(recipe):
         raise ResourceError(
             f"{recipe.host} can be reached by others, and nothing says who may ask",

@@ -68,6 +68,8 @@ class ServeRecipe(Frozen):
         tokens: signed tokens (JWT) that let in as well.
         access_control: None wants ``keys`` or ``tokens`` where others than this machine can reach the server; false
             lets everybody do everything there, too.
+        audit_log: file for a line of JSON on each refusal and on each request that changes something, chained by
+            hashes.
         grpc_reflection: tell gRPC clients which services there are.
         cors: let browsers on other sites call.
         workers: server processes on the same ports, watched and replaced when one dies. Each has models, queue and
@@ -111,6 +113,7 @@ class ServeRecipe(Frozen):
     keys: Path | None = None
     tokens: TokenIssuer | None = None
     access_control: bool | None = None
+    audit_log: Path | None = None
     grpc_reflection: bool = False
     cors: bool = False
     workers: int = Field(default=1, ge=1, le=256)
@@ -141,6 +144,8 @@ class ServeRecipe(Frozen):
         has_access = self.keys is not None or self.tokens is not None
         if self.access_control and not has_access:
             raise ValueError("access_control wants keys, the file of those who are let in, or tokens")
+        if self.audit_log is not None and not has_access:
+            raise ValueError("audit_log wants keys or tokens: it says who did what")
         if self.access_control is False and has_access:
             raise ValueError("keys or tokens, and access_control: false, contradict each other")
         if self.tls_client_ca is not None and self.tls_cert is None:

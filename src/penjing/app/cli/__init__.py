@@ -14,6 +14,7 @@ from typing import NoReturn
 import typer
 
 from penjing.app.cli import (
+    audit,
     cascade,
     compress,
     conformance,
@@ -65,6 +66,7 @@ for module in (
     search,
     knowledge,
     keys,
+    audit,
     serve,
     gateway,
     simulate,

@@ -30,6 +30,9 @@ predict asks, feedback sends feedback, operate loads and reloads, observe reads 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 KEYS = Annotated[Path, typer.Option("--keys", envvar="PENJING_KEYS", help="The file of keys.")]
+AUDIT = Annotated[
+    Path | None, typer.Option("--audit-log", envvar="PENJING_AUDIT_LOG", help="Write it down in this audit log, too.")
+]
 _WHICH = Annotated[str, typer.Argument(help="Its id, or its name where one active key has it.", show_default=False)]
 DEFAULT_KEYS = Path("penjing-keys.json")
 
@@ -56,6 +59,7 @@ def _create(
     requests_per_minute: Annotated[int | None, typer.Option(min=1, help="So many at most. Any number.")] = None,
     tokens_per_day: Annotated[int | None, typer.Option(min=1, help="Read and written ones. Any number.")] = None,
     file: KEYS = DEFAULT_KEYS,
+    audit_log: AUDIT = None,
     as_json: JSON = False,
 ) -> None:
     """Make a key and print it, this once; the file keeps its digest."""
@@ -69,6 +73,7 @@ def _create(
     limits = Limits(requests_per_minute=requests_per_minute, tokens_per_day=tokens_per_day)
     made = new_key(name.strip(), map(Scope.parse, scopes), expires=_end(expires), limits=limits)
     add_key(file, made)
+    _write_down(audit_log, "key-created", made.key)
     _show(made, file, as_json=as_json)
 
 
@@ -98,11 +103,12 @@ def _list(file: KEYS = DEFAULT_KEYS, as_json: JSON = False) -> None:
 
 
 @keys.command("revoke")
-def _revoke(which: _WHICH, file: KEYS = DEFAULT_KEYS, as_json: JSON = False) -> None:
+def _revoke(which: _WHICH, file: KEYS = DEFAULT_KEYS, audit_log: AUDIT = None, as_json: JSON = False) -> None:
     """Withdraw a key; a running server refuses it within a second."""
     from penjing.security.key_file import revoke_key
 
     key = revoke_key(file, which)
+    _write_down(audit_log, "key-revoked", key)
     if as_json:
         print_json(_facts(key))
     else:
@@ -114,13 +120,25 @@ def _rotate(
     which: _WHICH,
     overlap: Annotated[str, typer.Option(help="How long the old one is taken as well: 24h, 30m, 0.")] = "0",
     file: KEYS = DEFAULT_KEYS,
+    audit_log: AUDIT = None,
     as_json: JSON = False,
 ) -> None:
     """Put a new key in the place of one: same name, scopes, limits and lifetime."""
     from penjing.security.key_file import rotate_key
 
-    made, _ = rotate_key(file, which, overlap=_span(overlap))
+    made, old = rotate_key(file, which, overlap=_span(overlap))
+    _write_down(audit_log, "key-rotated", made.key, before=old.id)
     _show(made, file, as_json=as_json)
+
+
+def _write_down(log: Path | None, event: str, key: Key, **facts: Any) -> None:
+    if log is not None:
+        from getpass import getuser
+
+        from penjing.security.audit import AuditLog
+
+        facts |= {"name": key.name, "scopes": [str(scope) for scope in key.scopes]}
+        AuditLog(log).record(event, caller=f"user:{getuser()}", what=f"key:{key.id}", **facts)
 
 
 def _show(made: Shown, file: Path, *, as_json: bool) -> None:

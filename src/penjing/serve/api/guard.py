@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from penjing.core.errors import ForbiddenError
 from penjing.security.access import CREDENTIALS, Access
-from penjing.security.permits import give
+from penjing.security.permits import NOTHING, give
 from penjing.serve.api.http import Reply, Request, Stream
 from penjing.serve.api.routes import Route
 
@@ -77,14 +77,21 @@ class Guard:
         Raises:
             UnauthenticatedError, ForbiddenError, QuotaError: it is not let in.
         """
+        give(NOTHING)  # what the connection's last request was given ends here
         found = table.find(request.method, request.target.partition("?")[0])
         route, values = found or (None, {})
         name = values.get("model")
         if name is None and "base" in values:
             name = KNOWLEDGE + values["base"]
         sent = [(_ENCODED[key], value.decode("latin-1")) for key, value in request.headers if key in _ENCODED]
-        give(self._access.admit(sent, route.needs if route else None, name=name))
+        permit = self._access.admit(sent, route.needs if route else None, name=name)
+        self._access.allowed(permit, what=request.what, peer=request.peer)
+        give(permit)
         return route is not None and route.needs is not None
+
+    def refused(self, request: Request, error: Exception) -> None:
+        """Write a refusal down, wherever it was met."""
+        self._access.refused(error, what=request.what, peer=request.peer)
 
     @staticmethod
     def check(reply: Reply | Stream, request: Request) -> None:

@@ -129,6 +129,17 @@ class Request:
         return True
 
     @property
+    def what(self) -> str:
+        """Method and path, for logs; no query, in which secrets are often sent."""
+        return f"{self.method} {self.prefix}{self.path}"
+
+    @property
+    def peer(self) -> str:
+        """Address of who is connected, which may be a proxy; empty on a Unix socket."""
+        client = self._scope.get("client")
+        return str(client[0]) if client else ""
+
+    @property
     def headers(self) -> Headers:
         """All of them as they came, names in lower case."""
         return self._scope["headers"]  # type: ignore[no-any-return]

@@ -145,6 +145,8 @@ class Site:
         except Exception as error:  # noqa: BLE001  each error becomes a reply of the dialect
             if not isinstance(error, PenjingError):
                 _LOG.exception("%s %s failed", request.method, request.path)
+            if self._guard is not None:
+                self._guard.refused(request, error)
             return dialect.fault(error)
 
     async def _guarded(self, dialect: Dialect, request: Request, guard: Guard) -> Reply | Stream:
@@ -168,7 +170,7 @@ class Site:
 def _written_down(request: Request, reply: Reply | Stream, watching: Watching) -> Headers:
     finished = Finished(
         "http",
-        f"{request.method} {request.prefix}{request.path}",
+        request.what,
         str(reply.status),
         reply.status >= _FAULTS_FROM,
         request.began,
