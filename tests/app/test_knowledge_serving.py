@@ -16,6 +16,9 @@ from penjing.app.knowledge_serving import named_bases, with_knowledge
 from penjing.core.errors import DeadlineError, NotFoundError, StoreError, UsageError
 from penjing.knowledge import Document
 from penjing.knowledge.http import errors
+from penjing.security.key_file import add_key
+from penjing.security.keys import new_key
+from penjing.security.scopes import Scope
 from penjing.serve import ServeRecipe, StoreCatalogue, running_server
 from penjing.serve.api.mounts import all_mounts
 from penjing.serve.api.openapi import document
@@ -195,3 +198,35 @@ def test_a_reader_of_a_named_version_is_served_beside_newer_ones(knowledge_store
         opened.add(DOCUMENTS)
     recipe, _ = with_knowledge(ServeRecipe(), {"a": path}, store=knowledge_store)
     assert recipe.labels == {"encoder": {"knowledge-a-embedder": 1}, "reader": {"knowledge-a-reader": 1}}
+
+
+def test_a_right_to_a_base_is_one_to_its_models_through_it_and_to_nothing_else(knowledge_store, base, tmp_path):
+    given = ("knowledge/a:predict", "knowledge/b:predict", "knowledge/*:operate", "encoder:predict")
+    made = {scopes: new_key(scopes, [Scope.parse(scopes)]) for scopes in given}
+    for one in made.values():
+        add_key(tmp_path / "keys.json", one)
+    recipe, also = with_knowledge(
+        ServeRecipe(port=0, keys=tmp_path / "keys.json"),
+        {"a": base, "b": base},
+        store=knowledge_store,
+        is_writable=True,
+    )
+    with running_server(StoreCatalogue(Store(knowledge_store)), recipe, also=also) as server:
+
+        def ask(scopes, path, **body):
+            headers = {"authorization": f"Bearer {made[scopes].text}"}
+            url = f"{server.url}{path}"
+            return httpx.post(url, json=body, headers=headers) if body else httpx.get(url, headers=headers)
+
+        question = {"question": "how long is the warranty"}
+        assert ask("knowledge/a:predict", "/v1/knowledge/a/ask", **question).json()["answer"] == "Two years."
+        assert [one["name"] for one in ask("knowledge/a:predict", "/v1/knowledge").json()["bases"]] == ["a"]
+        for scopes in ("knowledge/b:predict", "encoder:predict", "knowledge/*:operate"):
+            assert ask(scopes, "/v1/knowledge/a/ask", **question).status_code == 403
+        embed = {"model": "encoder", "input": "rain"}
+        assert ask("knowledge/a:predict", "/v1/embeddings", **embed).status_code == 403
+        assert ask("encoder:predict", "/v1/embeddings", **embed).status_code == 200
+        note = {"document": "note", "text": "snow"}
+        assert ask("knowledge/a:predict", "/v1/knowledge/a/documents", **note).status_code == 403
+        assert ask("knowledge/*:operate", "/v1/knowledge/a/documents", **note).json()["became"] == "added"
+        assert ask("knowledge/*:operate", "/v1/knowledge/a/documents/note").status_code == 403
