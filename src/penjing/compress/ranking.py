@@ -3,7 +3,7 @@
     error = mean (outputs in int8 − outputs in fp32)² / variance of the outputs in fp32
 
 Measured on calibration texts through the engine that will serve. Layer by layer in the other direction (all in int8
-but this one) costs more in ONNX Runtime and ranks no better (docs/decisions/0026).
+but this one) costs more in ONNX Runtime and ranks worse (docs/decisions/0026).
 """
 
 from __future__ import annotations
