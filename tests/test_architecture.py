@@ -44,7 +44,7 @@ ALLOWED = {
         "core", "security", "store", "tokens", "data", "engines", "models", "tasks", "evaluate", "train", "export",
         "compress", "serve", "knowledge", "fleet",
     },
-    "penjing": {"store", "serve", "knowledge", "app"},  # the root names what a user imports, and loads it when used
+    "penjing": {"store", "serve", "knowledge", "fleet", "app"},  # names what a user imports, and loads it when used
 }  # fmt: skip
 
 WITHOUT_TORCH = {"core", "security", "store", "tokens", "engines", "serve", "knowledge", "fleet", "operate"}

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from penjing.app.search_recipe import SearchRecipe
     from penjing.app.simulating import simulate
     from penjing.app.smaller_recipes import CompressCommand, DistillCommand, PruneCommand
+    from penjing.fleet import GatewayRecipe, running_gateway
+    from penjing.fleet.simulation import SimulateRecipe
     from penjing.knowledge import KnowledgeRecipe
     from penjing.serve import ServeRecipe, running_server
     from penjing.store import Store
@@ -49,12 +51,14 @@ __all__ = [
     "CompressCommand",
     "DistillCommand",
     "FinetuneRecipe",
+    "GatewayRecipe",
     "KnowledgeRecipe",
     "PretrainRecipe",
     "PruneCommand",
     "QuantizeCommand",
     "SearchRecipe",
     "ServeRecipe",
+    "SimulateRecipe",
     "Store",
     "cascade",
     "compress",
@@ -73,6 +77,7 @@ __all__ = [
     "prune",
     "quantize",
     "quickstart",
+    "running_gateway",
     "running_server",
     "search",
     "simulate",
@@ -84,12 +89,14 @@ _HOMES = {
     "CompressCommand": "penjing.app.smaller_recipes",
     "DistillCommand": "penjing.app.smaller_recipes",
     "FinetuneRecipe": "penjing.app.recipes",
+    "GatewayRecipe": "penjing.fleet",
     "KnowledgeRecipe": "penjing.knowledge",
     "PretrainRecipe": "penjing.app.pretrain_recipe",
     "PruneCommand": "penjing.app.smaller_recipes",
     "QuantizeCommand": "penjing.app.recipes",
     "SearchRecipe": "penjing.app.search_recipe",
     "ServeRecipe": "penjing.serve",
+    "SimulateRecipe": "penjing.fleet.simulation",
     "Store": "penjing.store",
     "cascade": "penjing.app.cascade",
     "compress": "penjing.app.compress",
@@ -108,6 +115,7 @@ _HOMES = {
     "quantize": "penjing.app.quantize",
     "quickstart": "penjing.app.quickstart",
     "running_server": "penjing.serve",
+    "running_gateway": "penjing.fleet",
     "search": "penjing.app.search",
     "simulate": "penjing.app.simulating",
 }

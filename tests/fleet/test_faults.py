@@ -54,6 +54,14 @@ def test_whoever_fails_again_and_again_is_put_aside():
         assert 'penjing_gateway_ejections_total{replica="a"} 1.0' in client.get("/metrics").text
 
 
+def test_nobody_is_put_aside_for_the_short_patience_of_a_client():
+    told = {"fitness": {"eject_after": 1, "eject_s": 60}}
+    with running(Stub("a", delay_s=0.3), Stub("b", delay_s=0.3)) as stubs, fronting(*stubs, **told) as client:
+        impatient = {"x-penjing-timeout-ms": "20"}
+        assert {client.post(PREDICT, json={}, headers=impatient).status_code for _ in range(3)} <= {429, 504}
+        assert not any(one["aside"] for one in facts(client).values())
+
+
 def test_with_nobody_else_left_those_put_aside_are_asked_again():
     with running(Stub("a", status=500), Stub("b", status=500)) as stubs:
         told = {"eject_after": 1, "eject_s": 60, "eject_most": 1.0}

@@ -137,7 +137,8 @@ class Proxy:
             raise ServingError(f"the replica broke off: {error}", do="Whether it did anything is not known.") from error
         except TimeoutError as error:
             self._ended(replica, work)
-            self._failed(replica)
+            if request.deadline - request.began >= self._recipe.request_timeout_ms / 1000:
+                self._failed(replica)  # a client's own short deadline says nothing of the replica
             raise DeadlineError("no replica answered in time") from error
         except BaseException:
             self._ended(replica, work)
