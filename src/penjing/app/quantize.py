@@ -7,9 +7,6 @@ the server, both versions in turns, and it is registered.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,31 +15,24 @@ import numpy as np
 
 from penjing.app.comparing import answers_of, costs, pass_gate
 from penjing.app.evidence import conditions, report_content, system_rows
-from penjing.app.holding import whole_checkpoint
+from penjing.app.int8_files import Int8Files, make_int8_files
 from penjing.app.judging import compare, judge_files, tune_files
 from penjing.app.measure import System, measure, served, trial_server, trial_texts
 from penjing.app.origin import origin_of, prepare_for
 from penjing.app.prepared import Part, PreparedData
 from penjing.app.publishing import publish, served_bytes
-from penjing.app.quantize_writing import make_int8_writer, measure_writers
+from penjing.app.quantize_writing import measure_writers
 from penjing.app.recipes import QuantizeCommand
-from penjing.app.restoring import Judge, Restored, judge_for
-from penjing.app.restoring import restored as restore
+from penjing.app.restoring import Restored, judge_for
 from penjing.app.tasks import Judgement, flow_of
-from penjing.compress.quantize import Quantised, quantise
-from penjing.core.errors import DataError, UsageError
+from penjing.core.errors import UsageError
 from penjing.core.machine import describe_machine
 from penjing.core.nouns import Measurement
 from penjing.core.progress import SILENT, Progress
 from penjing.core.recipe import recipe_digest
 from penjing.evaluate import Change, Comparison, EmbeddingChange, NumbersChange, SystemRow
-from penjing.export.onnx_export import export_onnx
-from penjing.export.probes import random_probes
 from penjing.models.tasks import WRITING_TASKS
 from penjing.store import Bundle, EngineSpec, ManifestDraft, Parent, Store, parse_reference
-from penjing.tokens import Encoding
-
-_LEAST_CALIBRATION = 16  # texts; fewer tell no range
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +98,8 @@ def quantize(
     data = data or prepare_for(parent, progress, given=command.data)
     judge = judge_for(command, parent, data, home=home, progress=progress)
     with home.stage(parent.manifest.model) as staging:
-        made, restored = _make(parent, staging.path, data, command=command, judge=judge, progress=progress)
-        draft = _draft(parent, made, command, directory=staging.path, data=data, restored=restored)
+        made = make_int8_files(parent, staging.path, data, command=command, judge=judge, home=home, progress=progress)
+        draft = _draft(parent, made, command, directory=staging.path, data=data)
         draft = tune_files(staging.path, draft, data.validation)
         judgement = judge_files(staging.path, draft, data.test, name="Judging int8", progress=progress)
         before = answers_of(parent, data.test, progress)
@@ -135,7 +125,7 @@ def quantize(
             verdict=verdict,
         )
         bundle = publish(staging, draft, content=content, judgement=judgement, test=data.test)
-    return Quantized(bundle, judgement, changed, systems, restored)
+    return Quantized(bundle, judgement, changed, systems, made.restored)
 
 
 def _refuse_quantised(parent: Bundle) -> None:
@@ -146,67 +136,8 @@ def _refuse_quantised(parent: Bundle) -> None:
         raise UsageError(f"{parent.reference} {what}", expected="an fp32 version", do="Name the version it came from.")
 
 
-def _make(
-    parent: Bundle,
-    target: Path,
-    data: PreparedData,
-    *,
-    command: QuantizeCommand,
-    judge: Judge | None,
-    progress: Progress,
-) -> tuple[Quantised, Restored | None]:
-    """Engine and tokenizer of the new version, in ``target``, and what accuracy control did."""
-    if parent.manifest.task in WRITING_TASKS:
-        return make_int8_writer(parent, target, data), None
-    tokenizer = target / parent.manifest.text.tokenizer
-    tokenizer.parent.mkdir(parents=True)
-    shutil.copyfile(parent.file(parent.manifest.text.tokenizer), tokenizer)
-    calibration = _calibration(command, data)
-    with tempfile.TemporaryDirectory() as scratch:
-        onnx = _fp32_onnx(parent, Path(scratch), calibration, base=command.base)
-        made = quantise(
-            onnx,
-            target / "engine",
-            calibration,
-            recipe=command.quantize,
-            reads=flow_of(parent.manifest.task, parent.manifest.problem_type).reads,
-            progress=progress,
-        )
-        restored = restore(made, onnx, calibration, judge=judge, progress=progress) if judge else None
-    made = restored.made if restored else made
-    progress.say(f"int8 made: {made.note}.")
-    return made, restored
-
-
-def _calibration(command: QuantizeCommand, data: PreparedData) -> list[Encoding]:
-    rng = np.random.default_rng(command.seed)
-    chosen = rng.permutation(len(data.train.sequences))[: command.quantize.calibration_rows]
-    if len(chosen) < _LEAST_CALIBRATION:
-        raise DataError(
-            f"{len(chosen)} training texts to calibrate int8 on",
-            expected=f"at least {_LEAST_CALIBRATION}",
-            do="Train on more, or keep serving fp32.",
-        )
-    return [data.train.sequences[row] for row in chosen]
-
-
-def _fp32_onnx(parent: Bundle, scratch: Path, probes: Sequence[Encoding], *, base: str | None) -> Path:
-    engine = parent.manifest.engine
-    if engine is not None and engine.name == "onnxruntime":
-        return parent.file(engine.file)
-    file = scratch / "model.onnx"
-    export_onnx(whole_checkpoint(parent, base=base), file, probes or random_probes(vocabulary=100, max_tokens=16))
-    return file
-
-
 def _draft(
-    parent: Bundle,
-    made: Quantised,
-    command: QuantizeCommand,
-    *,
-    directory: Path,
-    data: PreparedData,
-    restored: Restored | None,
+    parent: Bundle, int8: Int8Files, command: QuantizeCommand, *, directory: Path, data: PreparedData
 ) -> ManifestDraft:
     manifest = parent.manifest
     recipe = command.model_dump(mode="json")
@@ -217,21 +148,21 @@ def _draft(
         embedding=manifest.embedding,
         translation=manifest.translation,
         text=manifest.text,
-        engine=_engine(parent, made, str(made.file.relative_to(directory)), restored=restored),
+        engine=_engine(parent, int8, str(int8.made.file.relative_to(directory))),
         recipe=recipe | {"origin": origin_of(parent)},
         recipe_digest=recipe_digest(command),
         parents=(Parent(kind="version", name=parent.reference, digest=parent.digest),),
         decoding=manifest.decoding,
         data=manifest.data or {name: part.record for name, part in data.parts.items()},
-        notes=(f"int8: {made.note}.", *(restored.told() if restored else ())),
+        notes=int8.notes(),
         machine=describe_machine(),
     )
 
 
-def _engine(parent: Bundle, made: Quantised, file: str, *, restored: Restored | None) -> EngineSpec:
-    manifest, kept = parent.manifest, restored.kept if restored else ()
+def _engine(parent: Bundle, int8: Int8Files, file: str) -> EngineSpec:
+    manifest, kept = parent.manifest, int8.restored.kept if int8.restored else ()
     return EngineSpec(
-        name=made.engine,
+        name=int8.made.engine,
         precision="int8",
         file=file,
         takes_type_ids=manifest.engine.takes_type_ids if manifest.engine else True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from penjing.app.mirrors.recipe import MirrorRecipe
 from penjing.compress.recipe import QuantizeRecipe
@@ -12,7 +12,7 @@ from penjing.core.nouns import Frozen, Problem, Task, Translation
 from penjing.core.plain_yaml import write_yaml
 from penjing.data import DataRecipe
 from penjing.store.manifest import NAME_PATTERN
-from penjing.train.recipe import FewShotRecipe, TrainingRecipe
+from penjing.train.recipe import DistillationRecipe, FewShotRecipe, TrainingRecipe
 
 
 class TextRecipe(Frozen):
@@ -177,6 +177,32 @@ class PublishRecipe(Frozen):
     export: ExportRecipe = ExportRecipe()
 
 
+class RecoverRecipe(Frozen):
+    """Quantisation-aware training: some more training of the version that sees int8's rounding, taught by the version.
+
+    Attributes:
+        distill: what it learns; terms of the outputs alone.
+        training: how it is trained.
+    """
+
+    distill: DistillationRecipe = DistillationRecipe(alpha=0.3)
+    training: TrainingRecipe = TrainingRecipe(epochs=1, batch_size=32, learning_rate=2e-5)
+
+    @field_validator("training", mode="before")
+    @classmethod
+    def _over_the_usual(cls, told: object) -> object:
+        """A key that is given changes that key alone."""
+        return {"epochs": 1, "batch_size": 32, "learning_rate": 2e-5} | told if isinstance(told, dict) else told
+
+    @model_validator(mode="after")
+    def _weights_are_trained(self) -> Self:
+        if self.training.delta is not None or self.training.frozen_layers:
+            raise ValueError("recover trains the whole model: leave training.delta and training.frozen_layers out")
+        if self.distill.looks_inside:
+            raise ValueError("recover learns from outputs: terms kl, mse and cosine")
+        return self
+
+
 class QuantizeCommand(Frozen):
     """From a version to its int8 form.
 
@@ -184,16 +210,24 @@ class QuantizeCommand(Frozen):
         model: reference of the version to start from: ``name``, ``name/2`` or ``name@alias``.
         base: where the base of a version lies that holds a delta; None is where it lay when it was trained.
         data: what to calibrate and judge on, for a version that was published as it came; others carry their own.
+        recover: train with int8's rounding before int8 is made; None makes it of the version as it is.
         measure: speed of both through the server, interleaved.
-        seed: of the choice of calibration texts.
+        seed: of the choice of calibration texts, and of the order of training.
     """
 
     model: str
     base: str | None = None
     data: DataRecipe | None = None
     quantize: QuantizeRecipe = QuantizeRecipe()
+    recover: RecoverRecipe | None = None
     measure: MeasureRecipe = MeasureRecipe()
     seed: int = Field(42, ge=0, le=2**31)
+
+    @model_validator(mode="after")
+    def _the_engine_is_known(self) -> Self:
+        if self.recover is not None and self.quantize.engine == "measure":
+            raise ValueError("recover learns one engine's rounding: set quantize.engine to onnxruntime or openvino")
+        return self
 
 
 class ListRecipe(Frozen):

@@ -24,6 +24,7 @@ through the server, and register it if it keeps the promise.
 penjing quantize newsgroups/1 --max-drop 0.02
 ```
 
+--recover trains the version some more with int8's rounding, taught by itself, and makes int8 of that.
 --restore returns the layers that int8 spoils most to fp32, the fewest with which --max-drop holds on held-out data
 (the validation split, or --held-out), before the test split judges.
 
@@ -44,6 +45,9 @@ def _quantize(
     restore: Annotated[
         bool, typer.Option("--restore", help="Return the worst layers to fp32 until --max-drop holds on held-out data.")
     ] = False,
+    recover: Annotated[
+        bool, typer.Option("--recover", help="Train with int8's rounding first, taught by the version itself.")
+    ] = False,
     held_out: Annotated[
         str | None, typer.Option(help="Labelled texts to restore by, instead of the validation split.")
     ] = None,
@@ -62,6 +66,7 @@ def _quantize(
     flags: dict[str, object] = {"model": model, "base": base, "quantize.engine": engine, "data.train": data}
     flags |= {"quantize.max_drop": max_drop, "quantize.restore.held_out": held_out}
     asked: dict[str, object] = {"quantize": {"restore": {}}} if restore else {}
+    asked |= {"recover": {}} if recover else {}
     command = resolve_recipe(QuantizeCommand, recipe, sets or (), flags=flags, base=asked)
     done = quantize(command, store=store, progress=TerminalProgress())
     if as_json:
