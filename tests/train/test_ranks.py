@@ -72,9 +72,10 @@ def test_two_processes_end_with_the_weights_of_one(tmp_path):
 
 
 @pytest.mark.slow
-def test_finetune_by_two_processes_publishes_one_version_like_that_of_one(world, tmp_path):
+@pytest.mark.parametrize("sharding", ["none", "full"])
+def test_finetune_by_two_processes_publishes_one_version_like_that_of_one(world, tmp_path, sharding):
     told = settings("measure=null", "training.epochs=2", "training.precision=fp32", "data.validation_fraction=0.1")
-    told += settings("training.validate_every=1")
+    told += settings("training.validate_every=1", f"training.sharding={sharding}")
     one = penjing(*finetuning(world, tmp_path / "one", "--json", *told))
     assert one.status == 0, one.err
     line = [sys.executable, "-m", "penjing", *map(str, finetuning(world, tmp_path / "two", "--json", *told))]

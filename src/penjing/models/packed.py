@@ -84,7 +84,7 @@ class PackedEncoder(nn.Module):
 
     def __init__(self, model: Any, embedding: Embedding | None = None) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.embedding = model, embedding
         self.parts: EncoderParts = encoder_parts(model)
         self.head = head_of(model, embedding)
         self.hidden_dropout = self.parts.dropout

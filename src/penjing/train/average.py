@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from penjing.train.parts import like, put_into
 from penjing.train.watch import trainable
 
 
@@ -26,7 +27,8 @@ class Average:
 
     def __init__(self, model: nn.Module, *, decay: float, weights: Mapping[str, Tensor]) -> None:
         self._decay = decay
-        self.weights = dict(weights) or trainable(model, copied=True)
+        own = trainable(model)
+        self.weights = {name: like(one, own[name]) for name, one in weights.items()} or trainable(model, copied=True)
 
     @torch.no_grad()
     def take(self, model: nn.Module, *, done: int) -> None:
@@ -37,4 +39,4 @@ class Average:
 
     def put_into(self, model: nn.Module) -> None:
         """Make the average the model's weights."""
-        model.load_state_dict(self.weights, strict=False)
+        put_into(model, self.weights)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-from penjing.core.errors import DataError, DivergenceError, ResourceError, UsageError
+from penjing.core.errors import DivergenceError, ResourceError
 from penjing.core.machine import usable_cores
 from penjing.core.progress import SILENT, Progress
 from penjing.models.decoder import PackedModel
@@ -25,6 +25,8 @@ from penjing.train.place import on_this_machine
 from penjing.train.profile import UNTIMED, Clock
 from penjing.train.ranks import ALONE, Ranks
 from penjing.train.recipe import TrainingRecipe
+from penjing.train.refusing import refuse_impossible
+from penjing.train.sharding import spread
 from penjing.train.state import RunState, StateDirectory
 from penjing.train.step import OnLook, OnStep, Stepper, spoilt, unheard
 from penjing.train.training_set import Objective, PassObjective, TrainingSet
@@ -105,21 +107,28 @@ def train(
         ResourceError: not even a small pass fits the memory.
         UsageError: more frozen layers than there are, or states of another run.
     """
-    _refuse_impossible(encoder, data, recipe, validation, ranks)
+    refuse_impossible(encoder, data, recipe, validation=validation, ranks=ranks)
     torch.set_num_threads(recipe.threads or max(1, usable_cores() // on_this_machine()))
-    set_dropout(encoder, recipe.dropout)
-    encoder.freeze(recipe.frozen_layers)
-    run = Stepper(encoder, data, objective, recipe=recipe, seed=seed)
-    run.on_look, run.on_step, run.clock, run.ranks = on_look, on_step, clock, ranks
-    with clock.part("frozen layers"):
-        run.compute_frozen(progress)
-    begun = states.restore(encoder.model, run.optimiser, progress) if states else None
-    if begun:
-        progress.say(f"Resuming at step {begun.step} of {run.plan.steps}.")
-    started = time.monotonic()
-    ended = _run_steps(run, begun or RunState(0, []), validation, states, progress)
+    with spread(encoder, recipe, ranks) as held:
+        set_dropout(held, recipe.dropout)
+        held.freeze(recipe.frozen_layers)
+        run = Stepper(held, data, objective, recipe=recipe, seed=seed)
+        run.on_look, run.on_step, run.clock, run.ranks = on_look, on_step, clock, ranks
+        with clock.part("frozen layers"):
+            run.compute_frozen(progress)
+        begun = _begun(run, states, progress)
+        started = time.monotonic()
+        ended = _run_steps(run, begun, validation, states, progress)
     encoder.model.eval()
-    return _result(run, ended, seconds=time.monotonic() - started, resumed_at=begun.step if begun else 0)
+    return _result(run, ended, seconds=time.monotonic() - started, resumed_at=begun.step)
+
+
+def _begun(run: Stepper, states: StateDirectory | None, progress: Progress) -> RunState:
+    """Where the run stands: at its last state, which is loaded, or at the beginning."""
+    found = states.restore(run.encoder.model, run.optimiser, progress) if states else None
+    if found:
+        progress.say(f"Resuming at step {found.step} of {run.plan.steps}.")
+    return found or RunState(0, [])
 
 
 def _result(run: Stepper, ended: RunState, *, seconds: float, resumed_at: int) -> TrainingResult:
@@ -232,18 +241,16 @@ class _Course:
 
     def _save(self) -> None:
         """Save where it is time to. A state is a convenience: a disk that refuses it does not stop the run."""
-        every_s = self._run.recipe.save_every_s
-        if (
-            self._states is None
-            or not self._run.ranks.is_first
-            or every_s is None
-            or time.monotonic() - self._saved_at < every_s
-        ):
+        every_s, run = self._run.recipe.save_every_s, self._run
+        if self._states is None or every_s is None or not (run.ranks.is_first or run.is_spread):
             return
-        if not spoilt(self._run.encoder.model):
+        is_due = time.monotonic() - self._saved_at >= every_s
+        if not (run.ranks.first_says(is_due) if run.is_spread else is_due):
+            return
+        if not spoilt(run.encoder.model):
             try:
-                with self._run.clock.part("save states"):
-                    self._states.save(self._state(), self._run.encoder.model, self._run.optimiser)
+                with run.clock.part("save states"):
+                    self._states.save(self._state(), run.encoder.model, run.optimiser, writes=run.ranks.is_first)
             except ResourceError as error:
                 self._progress.say(f"No state was saved at step {self._step}: {error.came}. Training goes on.")
         self._saved_at = time.monotonic()
@@ -267,23 +274,3 @@ class _Speed:
         self._rate = rate if self._rate == 0 else 0.9 * self._rate + 0.1 * rate
         self._last = now
         return self._rate
-
-
-def _refuse_impossible(
-    encoder: PackedModel, data: TrainingSet, recipe: TrainingRecipe, validation: TrainingSet | None, ranks: Ranks
-) -> None:
-    if not data.sequences:
-        raise DataError("the training split is empty", expected="at least one row")
-    if ranks.count > 1 and data.together > 1:
-        raise UsageError(
-            f"{ranks.count} processes train on pairs, each of which is told apart from all others of its step",
-            expected="one process",
-        )
-    if recipe.validate_every is not None and validation is None:
-        raise UsageError(
-            "training.validate_every is set, and there is no validation split",
-            expected="data.validation, or data.validation_fraction: 0.05 to hold one out",
-        )
-    layers = encoder.depth
-    if recipe.frozen_layers > layers:
-        raise UsageError(f"frozen_layers is {recipe.frozen_layers}", expected=f"0 to {layers}, the model's layers")

@@ -17,6 +17,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from penjing.train.parts import like
 from penjing.train.recipe import TrainingRecipe
 
 
@@ -69,8 +70,13 @@ class Optimiser:
             name, _, what = key.rpartition(".")
             kept.setdefault(name, {})[what] = value
         for part in self._parts:
-            names = [self._names[id(weight)] for group in part.param_groups for weight in group["params"]]
-            state = {index: kept[name] for index, name in enumerate(names) if name in kept}
+            weights = [weight for group in part.param_groups for weight in group["params"]]
+            names = [self._names[id(weight)] for weight in weights]
+            state = {
+                index: {what: like(value, weights[index]) for what, value in kept[name].items()}
+                for index, name in enumerate(names)
+                if name in kept
+            }
             part.load_state_dict({"state": state, "param_groups": part.state_dict()["param_groups"]})
 
 

@@ -69,6 +69,18 @@ class Ranks:
                 weight.grad.copy_(flat[at : at + weight.numel()].view_as(weight))
                 at += weight.numel()
 
+    def most(self, value: int) -> int:
+        """The largest of a number over all processes."""
+        given = torch.tensor(value)
+        distributed.all_reduce(given, distributed.ReduceOp.MAX)
+        return int(given)
+
+    def first_says(self, value: bool) -> bool:
+        """What the first process says."""
+        given = torch.tensor(value)
+        distributed.broadcast(given, 0)
+        return bool(given)
+
     def sum(self, value: float) -> float:
         """The sum of a number over all processes."""
         if self.count == 1:

@@ -110,6 +110,8 @@ class TrainingRecipe(Frozen):
             and translation only.
         keep_zeros: weights of an encoder's layers that are exactly 0 stay so; a pruned model stays pruned.
         sparsity: more of them to become 0 on the way; None makes none.
+        sharding: ``full`` lets each of several processes hold only its part of weights, gradients and moments, for
+            models too large for one; with one process it changes nothing.
         save_every_s: seconds between resumable states, None to keep none.
         threads: processor threads, None for all usable cores.
     """
@@ -136,6 +138,7 @@ class TrainingRecipe(Frozen):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     keep_zeros: bool = True
     sparsity: SparsityRecipe | None = None
+    sharding: Literal["none", "full"] = "none"
     save_every_s: float | None = Field(60.0, ge=0)
     threads: int | None = Field(None, ge=1)
 
@@ -149,6 +152,13 @@ class TrainingRecipe(Frozen):
     def _muon_fits(self) -> Self:
         if self.optimizer == "muon" and self.delta is not None:
             raise ValueError("optimizer: muon is for whole matrices, not for the thin ones of a delta; take adamw")
+        return self
+
+    @model_validator(mode="after")
+    def _sharding_fits(self) -> Self:
+        whole = self.delta is None and self.sparsity is None and self.frozen_layers == 0
+        if self.sharding == "full" and not (whole and self.optimizer == "adamw"):
+            raise ValueError("sharding: full is for training all weights by adamw: no delta, sparsity, frozen_layers")
         return self
 
     @model_validator(mode="after")

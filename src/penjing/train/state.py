@@ -17,6 +17,7 @@ from penjing.core.files import STAGING_PREFIX, cannot_write, canonical_json, sha
 from penjing.core.progress import Progress
 from penjing.models.weights import refused_writes_told
 from penjing.train.optimiser import Optimiser
+from penjing.train.parts import put_into, whole_of
 from penjing.train.watch import Best, trainable
 
 _PREFIX = "step-"
@@ -58,19 +59,26 @@ class StateDirectory:
     def __init__(self, path: Path, *, run_id: str) -> None:
         self.path, self._run_id = path, run_id
 
-    def save(self, state: RunState, model: nn.Module, optimiser: Optimiser) -> None:
+    def save(self, state: RunState, model: nn.Module, optimiser: Optimiser, *, writes: bool = True) -> None:
         """Write a state beside the former one, then drop the former.
+
+        Args:
+            state: where the run stands.
+            model: what is trained.
+            optimiser: what is kept of its weights.
+            writes: False of a process that only gives its part of what another writes.
 
         Raises:
             ResourceError: the disk refused it; the former state stays.
         """
         target = self.path / f"{_PREFIX}{state.step:09d}"
-        if target.exists():
+        tensors = _tensors(state, model, optimiser, kept=writes)
+        if not writes or target.exists():
             return
         former = self._states()
         try:
             with staged_directory(target) as beside, refused_writes_told(target):
-                _write(beside, state, model, optimiser, run_id=self._run_id)
+                _write(beside, state, tensors, run_id=self._run_id)
         except FileExistsError:
             return  # the same run, started twice: its state is the same
         except OSError as error:
@@ -95,7 +103,7 @@ class StateDirectory:
                 )
                 continue
             self._refuse_other_run(run_id)
-            model.load_state_dict(weights, strict=False)
+            put_into(model, weights)
             optimiser.load(moments)
             return state
         return None
@@ -134,12 +142,19 @@ def _read(path: Path) -> tuple[str, RunState, dict[str, torch.Tensor], dict[str,
     return facts["run_id"], state, load_file(path / _WEIGHTS), load_file(path / _MOMENTS)
 
 
-def _write(beside: Path, state: RunState, model: nn.Module, optimiser: Optimiser, *, run_id: str) -> None:
-    tensors = {_WEIGHTS: trainable(model), _MOMENTS: optimiser.moments()}
+def _tensors(
+    state: RunState, model: nn.Module, optimiser: Optimiser, *, kept: bool
+) -> dict[str, dict[str, torch.Tensor]]:
+    """By file and name, whole; no tensors where they are not kept."""
+    found = {_WEIGHTS: trainable(model), _MOMENTS: optimiser.moments()}
     if state.best is not None and state.best.weights:
-        tensors[_BEST] = dict(state.best.weights)
+        found[_BEST] = dict(state.best.weights)
     if state.average:
-        tensors[_AVERAGE] = dict(state.average)
+        found[_AVERAGE] = dict(state.average)
+    return {name: whole_of(named, kept=kept) for name, named in found.items()}
+
+
+def _write(beside: Path, state: RunState, tensors: Mapping[str, dict[str, torch.Tensor]], *, run_id: str) -> None:
     for name, named in tensors.items():
         save_file(named, beside / name)
     facts = {

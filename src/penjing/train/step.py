@@ -22,10 +22,12 @@ from penjing.models.packed import LayerTrace, PackedTensors
 from penjing.tokens import pack_flat
 from penjing.train.frozen import FrozenFeatures, autocast
 from penjing.train.optimiser import build_optimiser, rate_factor
+from penjing.train.parts import whole
 from penjing.train.plan import StepPlan
 from penjing.train.profile import UNTIMED, Clock
 from penjing.train.ranks import ALONE
 from penjing.train.recipe import TrainingRecipe, resolve_precision
+from penjing.train.sharding import is_spread
 from penjing.train.sparsity import Zeros
 from penjing.train.training_set import Objective, Pass, PassObjective, Plain, TrainingSet
 
@@ -60,6 +62,7 @@ class Stepper:
         pass_tokens: tokens a forward pass; smaller than the recipe's once a step did not fit the memory.
         left_out: steps that gave no number, so far.
         zeros: holds and makes them.
+        is_spread: whether several processes hold the model in parts.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Stepper:
         self.pass_tokens = recipe.pass_tokens
         self.left_out: list[int] = []
         self._done = 0.0
+        self.is_spread = is_spread(encoder)
         self.on_look: OnLook | None = None
         self.on_step: OnStep = unheard
         self.clock: Clock = UNTIMED
@@ -125,9 +129,10 @@ class Stepper:
         """Forward, backward, clip, and move the weights; loss and gradient norm, unless they are no numbers."""
         loss = self.ranks.sum(self._gradients(step, rows, progress))
         with self.clock.part("sum gradients"):
-            self.ranks.sum_gradients(self._trained)
+            if not self.is_spread:  # else they are summed already, part by part
+                self.ranks.sum_gradients(self._trained)
         with self.clock.part("clip"):
-            norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self.recipe.clip_norm or float("inf")))
+            norm = float(whole(torch.nn.utils.clip_grad_norm_(self._trained, self.recipe.clip_norm or float("inf"))))
         if not np.isfinite(loss) or not np.isfinite(norm):
             self._leave_out(step, loss, norm, rate, progress)
             return {}
@@ -136,6 +141,10 @@ class Stepper:
             self.optimiser.step()
             self.zeros.hold()
         return {"loss": loss, "gradient_norm": norm}
+
+    def _missing(self, made: int) -> int:
+        """Passes that other processes make more than this one, through layers that all hold together."""
+        return self.ranks.most(made) - made if self.is_spread else 0
 
     def _draw(self, step: int) -> None:
         """Take what there is in the step's epoch."""
@@ -147,11 +156,15 @@ class Stepper:
         """Mean loss over real targets, without dropout, in passes of the usual size."""
         alike = self.pass_tokens if self.ranks is ALONE else self.recipe.pass_tokens  # for all processes
         passes = data.all_passes(batch_size=self.recipe.batch_size, pass_tokens=alike)
-        mine = islice(passes, self.ranks.rank, None, self.ranks.count)
+        mine = list(islice(passes, self.ranks.rank, None, self.ranks.count))
         self.encoder.model.eval()
         done, self._done = self._done, 1.0
         with torch.no_grad():
-            total = self.ranks.sum(sum(float(self._loss(data, rows)) for rows in mine))
+            missing = self._missing(len(mine))
+            loss = sum(float(self._loss(data, rows)) for rows in mine)
+            for _ in range(missing):
+                self._loss(data, np.zeros(1, np.int64))
+            total = self.ranks.sum(loss)
         self._done = done
         self.encoder.model.train()
         return total / data.weight_of(np.arange(len(data.sequences)))
@@ -173,8 +186,12 @@ class Stepper:
             self.optimiser.forget_gradients()
             share_of = self.data.weight_of(rows)
             try:
-                passes = self.data.passes(mine, self.pass_tokens) if len(mine) else ()
-                return sum(self._backward(part, share_of=share_of) for part in passes)
+                passes = list(self.data.passes(mine, self.pass_tokens)) if len(mine) else []
+                missing = self._missing(len(passes))  # asked before any pass: nobody waits in the middle of one
+                loss = sum(self._backward(part, share_of=share_of) for part in passes)
+                for _ in range(missing):
+                    (self._loss(self.data, rows[:1]) * 0).backward()  # type: ignore[no-untyped-call]
+                return loss
             except (RuntimeError, MemoryError) as error:
                 if not _is_want_of_memory(error):
                     raise
@@ -182,7 +199,7 @@ class Stepper:
             progress.say(f"Step {step} did not fit the memory; passes hold {self.pass_tokens:,} tokens from here on.")
 
     def _halve_passes(self, step: int, error: Exception) -> None:
-        if self.data.together > 1 or self.pass_tokens // 2 < _SMALLEST_PASS:
+        if self.data.together > 1 or self.is_spread or self.pass_tokens // 2 < _SMALLEST_PASS:
             size = "whole, as pairs need" if self.data.together > 1 else f"in passes of {self.pass_tokens} tokens"
             raise ResourceError(
                 f"step {step} does not fit the memory, {size}",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from penjing.train.parts import put_into
 from penjing.train.recipe import TrainingRecipe
 
 
@@ -80,7 +81,7 @@ class Watch:
     def restore_best(self, model: nn.Module) -> None:
         """Put the best weights back, where they are kept."""
         if self.best is not None and self.best.weights:
-            model.load_state_dict(dict(self.best.weights), strict=False)
+            put_into(model, self.best.weights)
 
 
 def trainable(model: nn.Module, *, copied: bool = False) -> dict[str, Tensor]:
