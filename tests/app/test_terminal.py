@@ -92,7 +92,7 @@ def test_a_version_whose_speed_was_not_measured_has_no_empty_table(monkeypatch):
         n=9, baseline=figure, candidate=figure, difference=figure, chrf_difference=figure, agreement=figure
     )
     bundle = SimpleNamespace(reference="w/2", path=Path("store/w/2"))
-    done = SimpleNamespace(bundle=bundle, comparison=change, systems=())
+    done = SimpleNamespace(bundle=bundle, comparison=change, systems=(), restored=None)
     monkeypatch.setattr("penjing.app.quantize.quantize", lambda *_, **__: done)
     ran = penjing("quantize", "w/1")
     assert ran.status == 0

@@ -30,7 +30,7 @@ from penjing.app.quantize import quantize
 from penjing.app.recipes import MeasureRecipe, QuantizeCommand
 from penjing.app.smaller_recipes import CascadeRung, CompressCommand, DistillCommand, PruneCommand
 from penjing.compress.recipe import QuantizeRecipe, RestoreRecipe
-from penjing.core.errors import GateRefusal
+from penjing.core.errors import DataError, GateRefusal
 from penjing.core.nouns import Problem, Task
 from penjing.core.progress import Progress
 from penjing.models.checkpoint import find_checkpoint
@@ -226,7 +226,7 @@ def _int8(
         careful = told.model_copy(update={"quantize": recipe.model_copy(update={"restore": restore})})
         try:
             quantize(careful, store=workshop, progress=progress)
-        except GateRefusal as refused:
+        except (GateRefusal, DataError) as refused:  # the second: too few held-out examples to choose by
             progress.say(f"  no layer goes back to fp32: {refused.came}")
         else:
             return

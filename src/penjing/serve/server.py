@@ -45,6 +45,7 @@ except ImportError:  # Windows has none
     from asyncio import new_event_loop  # type: ignore[assignment]
 
 _LINGER_S = 0.2  # how long late-comers are still told that the server stops
+_UNASKED_S = 2.0  # how long a connection that was taken may be without a request
 _LOOK_EVERY_S = 0.02
 
 T = TypeVar("T")
@@ -210,6 +211,14 @@ class Server:
         with suppress(TimeoutError):
             left.result(self._recipe.grace_s)
         self._hurried.wait(_LINGER_S)
+        until = time.monotonic() + _UNASKED_S
+        while self._has_unasked and time.monotonic() < until and not self._hurried.wait(_LOOK_EVERY_S):
+            pass
+
+    @property
+    def _has_unasked(self) -> bool:
+        """Whether somebody has been taken in and has not asked anything yet."""
+        return any(getattr(one, "cycle", None) is None for one in tuple(self._http.server_state.connections))
 
     async def _leave_port(self) -> None:
         self._may_accept.clear()

@@ -19,7 +19,7 @@ class TrafficRecipe(Frozen):
             time. None makes traffic up by what follows.
         load: how much of what the replicas can do together is asked for; 0.8 is 80 %.
         per_s: requests a second on average, instead of ``load``.
-        arrivals: ``poisson`` is at random; ``bursts`` as well, but by turns many and few; ``even`` is at equal distances.
+        arrivals: ``poisson`` is at random; ``bursts`` as well, by turns many and few; ``even`` is at equal distances.
         burst_s: how long a burst is, in seconds; the quiet after it is four times as long.
         burst_times: how many times as many requests come in a burst as in the quiet.
         lengths: of requests: ``equal``, ``exponential``, ``lognormal`` (as texts are) or ``pareto`` (few that are most
