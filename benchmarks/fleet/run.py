@@ -170,7 +170,7 @@ def added(told: argparse.Namespace) -> None:
         systems=systems,
         notes=(
             "p50, what is added to it, and p99: one client. Requests/s, and their ratio to those had directly: 16.",
-            "Medians of the rounds, in turns; client, proxy and backend share the cores with other work.",
+            "Medians of the rounds, in turns; client, proxy and backend share the two cores.",
         ),
     )
 
