@@ -20,6 +20,7 @@ from penjing.serve.ports import listen
 from penjing.store.store import Store
 from serve.doubles import publish
 from serve.onnx_models import tiny_onnx
+from serve.processes import is_running
 
 BODY = {"instances": [{"input_ids": [7, 9]}]}
 ANSWER = {"predictions": [[3.5, 4.5, 5.5]]}
@@ -35,14 +36,6 @@ def store(tmp_path_factory):
 def recipe_for(store, replicas=2, **told):
     local = [{"replicas": replicas, "store": str(store.root), "serve": {"instances": 1, "grace_s": 5}}]
     return GatewayRecipe.model_validate({"port": 0, "local": local, "grace_s": 5, "max_wait_ms": 60_000} | told)
-
-
-def is_running(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_a_replica_that_is_killed_costs_no_reply_and_is_replaced(store):

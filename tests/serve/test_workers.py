@@ -23,6 +23,7 @@ from penjing.serve.siblings import labelled, merged
 from penjing.store.store import Store
 from serve.doubles import publish
 from serve.onnx_models import tiny_onnx
+from serve.processes import is_running
 
 BODY = {"instances": [{"input_ids": [7, 9]}]}
 
@@ -135,14 +136,6 @@ def test_sigterm_ends_the_whole_server(store):
 def children_of(pid):
     with open(f"/proc/{pid}/task/{pid}/children") as children:  # noqa: PTH123
         return [int(child) for child in children.read().split()]
-
-
-def is_running(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_what_workers_cannot_do_is_said(store):

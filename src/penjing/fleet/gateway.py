@@ -31,8 +31,10 @@ from penjing.fleet.vital import Vital
 from penjing.fleet.wire.address import Address, address_at
 from penjing.fleet.wire.pool import Pool
 from penjing.serve.access import access_of
-from penjing.serve.ports import listen, listen_unix
+from penjing.serve.ports import listen, listen_unix, spelled
+from penjing.serve.server import uvicorn_config
 from penjing.serve.slow_clients import close_slow_clients
+from penjing.serve.until_told import wait_for_requests
 
 if TYPE_CHECKING:  # loaded only where a recipe asks for it
     from penjing.fleet.grpc_passing import GrpcListener
@@ -42,7 +44,6 @@ try:
 except ImportError:  # Windows has none
     from asyncio import new_event_loop  # type: ignore[assignment]
 
-_LINGER_S = 0.2  # how long late-comers are still told that the gateway stops
 _LOOK_EVERY_S = 0.02
 _LEFT_BEHIND_S = 10.0
 
@@ -95,8 +96,7 @@ class Gateway:
         """Where a client finds it."""
         if self._recipe.uds is not None:
             return f"unix:{self._recipe.uds}"
-        host, port = self._recipe.host, self._socket.getsockname()[1]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"http://{spelled(self._recipe.host, self._socket.getsockname()[1])}"
 
     @property
     def pids(self) -> list[int]:
@@ -135,10 +135,7 @@ class Gateway:
                 self._release()
                 return
             self._vital.is_draining = self._proxy.is_draining = True
-            until = time.monotonic() + self._recipe.grace_s
-            while self._in_flight and time.monotonic() < until and not self._hurried.wait(_LOOK_EVERY_S):
-                pass
-            self._hurried.wait(_LINGER_S)
+            wait_for_requests(lambda: self._in_flight, grace_s=self._recipe.grace_s, hurried=self._hurried)
             self._http.should_exit = True
             self._thread.join()
 
@@ -170,11 +167,10 @@ class Gateway:
             replica.grpc = place
         try:
             with listen(self._recipe.host, self._recipe.grpc_port) as probe:
-                number, port = probe.getsockname()[:2]
+                return spelled(*probe.getsockname()[:2])
         except BaseException:
             self._release()
             raise
-        return f"[{number}]:{port}" if ":" in number else f"{number}:{port}"
 
     async def _listen_for_grpc(self) -> None:
         if self.grpc_address is None:
@@ -254,17 +250,7 @@ def _check_access(recipe: GatewayRecipe) -> None:
 
 
 def _uvicorn_config(app: Proxy, recipe: GatewayRecipe) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,  # the replica's is passed on
-        timeout_keep_alive=recipe.keep_alive_s,
-        timeout_graceful_shutdown=1,
-        limit_concurrency=recipe.max_connections,
+    # No date: the replica's is passed on.
+    return uvicorn_config(
+        app, keep_alive_s=recipe.keep_alive_s, max_connections=recipe.max_connections, date_header=False
     )

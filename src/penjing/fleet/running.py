@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from penjing.core.errors import ServingError
 from penjing.fleet.gateway import Gateway
 from penjing.fleet.recipe import GatewayRecipe
-
-_LOG = logging.getLogger(__name__)
-_LOOK_ALIVE_S = 0.5
+from penjing.serve.until_told import run_until_told
 
 
 @contextmanager
@@ -50,27 +44,5 @@ def gateway(recipe: GatewayRecipe, *, on_start: Callable[[Gateway], None] | None
         ResourceError: the port cannot be had.
         ServingError: it broke down, or a replica cannot be started.
     """
-    told = threading.Event()
-
-    def stop(number: int, _: FrameType | None) -> None:
-        _LOG.info("%s: finishing the requests in flight", signal.Signals(number).name)
-        if told.is_set():
-            running.hurry()
-        told.set()
-
-    running = Gateway(recipe)
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        running.start()
-        if on_start is not None:
-            on_start(running)
-        while not told.wait(_LOOK_ALIVE_S):
-            if not running.is_alive:
-                running.stop()
-                raise ServingError(
-                    "the gateway or one of its replicas cannot run", do="See the error above, and start again."
-                )
-        running.stop()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    broken = ServingError("the gateway or one of its replicas cannot run", do="See the error above, and start again.")
+    run_until_told(Gateway(recipe), on_start=on_start, broken=broken)

@@ -13,15 +13,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 
 from penjing.core.errors import ModelNotFoundError, NotFoundError, NotReadyError, PenjingError
 from penjing.serve.catalogue import Catalogue
 from penjing.serve.loading import EngineOpener, load, open_bundle_engine
 from penjing.serve.recipe import ServeRecipe
 from penjing.serve.shelf import Shelf
-from penjing.serve.versions import State, Version
+from penjing.serve.versions import State, Version, left_after
 from penjing.serve.wishes import Wishes
 
 _LOG = logging.getLogger(__name__)
@@ -90,14 +90,9 @@ class Models:
         """The versions of a model; None if nothing of it was ever seen."""
         return self._shelves.get(model)
 
-    @contextmanager
-    def hold(self, model: str, ref: int | str | None = None) -> Iterator[Version]:
+    def hold(self, model: str, ref: int | str | None = None) -> AbstractContextManager[Version]:
         """Use a version: it stays loaded until the block ends. See :meth:`enter`."""
-        version = self.enter(model, ref)
-        try:
-            yield version
-        finally:
-            version.leave()
+        return left_after(self.enter(model, ref))
 
     def why_not_ready(self) -> dict[str, str]:
         """Model → why it is not ready, for all whom the server awaits; empty when it is ready.

@@ -112,6 +112,11 @@ def _is_answered(path: Path) -> bool:
         return True
 
 
+def spelled(host: str, port: int) -> str:
+    """A place as addresses have it: IPv6 in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _cannot_listen(host: str, port: int, error: OSError) -> ResourceError:
     if error.errno == errno.EADDRINUSE:
         return ResourceError(

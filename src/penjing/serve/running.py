@@ -5,12 +5,8 @@ Promise: on SIGTERM and SIGINT no accepted request is lost, as :class:`penjing.s
 
 from __future__ import annotations
 
-import logging
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from penjing.core.errors import ServingError, UsageError
 from penjing.serve.api.mounts import MoreMounts
@@ -18,10 +14,8 @@ from penjing.serve.catalogue import Catalogue
 from penjing.serve.loading import EngineOpener, open_bundle_engine
 from penjing.serve.recipe import ServeRecipe
 from penjing.serve.server import Server
+from penjing.serve.until_told import run_until_told
 from penjing.serve.workers import Workers
-
-_LOG = logging.getLogger(__name__)
-_LOOK_ALIVE_S = 1.0
 
 
 @contextmanager
@@ -84,28 +78,9 @@ def serve(
         ResourceError: the port cannot be had.
         ServingError: the server broke down.
     """
-    told = threading.Event()
-
-    def stop(number: int, _: FrameType | None) -> None:
-        _LOG.info("%s: finishing the requests in flight", signal.Signals(number).name)
-        if told.is_set():
-            server.hurry()
-        told.set()
-
     server = _made(catalogue, recipe, open_with=open_with, also=also)
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        server.start()
-        if on_start is not None:
-            on_start(server)
-        while not told.wait(_LOOK_ALIVE_S):
-            if not server.is_alive:
-                server.stop()
-                raise ServingError("the server has ended by itself", do="See the log, and start again.")
-        server.stop()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    broken = ServingError("the server has ended by itself", do="See the log, and start again.")
+    run_until_told(server, on_start=on_start, broken=broken)
 
 
 def _made(

@@ -28,12 +28,13 @@ from penjing.serve.loading import EngineOpener, open_bundle_engine
 from penjing.serve.metrics import Metrics
 from penjing.serve.models import Models
 from penjing.serve.plane import DataPlane
-from penjing.serve.ports import listen, listen_unix
+from penjing.serve.ports import listen, listen_unix, spelled
 from penjing.serve.recipe import ServeRecipe
 from penjing.serve.siblings import Share
 from penjing.serve.sight import KnownModels, PermittedModels
 from penjing.serve.slow_clients import close_slow_clients
 from penjing.serve.tls import Certificates
+from penjing.serve.until_told import wait_for_requests
 from penjing.serve.watching import Watching
 
 if TYPE_CHECKING:  # loaded only where a recipe asks for it
@@ -44,7 +45,7 @@ try:
 except ImportError:  # Windows has none
     from asyncio import new_event_loop  # type: ignore[assignment]
 
-_LINGER_S = 0.2  # how long late-comers are still told that the server stops
+_LINGER_S = 0.2  # how long a connection that was just taken may be on its way to the loop
 _UNASKED_S = 2.0  # how long a connection that was taken may be without a request
 _LOOK_EVERY_S = 0.02
 
@@ -143,10 +144,7 @@ class Server:
             if self._share:
                 self._leave_to_others()
             self.plane.is_draining = self._site.is_draining = True
-            until = time.monotonic() + self._recipe.grace_s
-            while self._in_flight and time.monotonic() < until and not self._hurried.wait(_LOOK_EVERY_S):
-                pass
-            self._hurried.wait(_LINGER_S)
+            wait_for_requests(lambda: self._in_flight, grace_s=self._recipe.grace_s, hurried=self._hurried)
             self._http.should_exit = True
             self._thread.join()
             self.plane.close()
@@ -270,13 +268,20 @@ def url_of(recipe: ServeRecipe, port: int) -> str:
     """Where a client finds a server."""
     if recipe.uds is not None:
         return f"unix:{recipe.uds}"
-    host = f"[{recipe.host}]" if ":" in recipe.host else recipe.host
-    return f"{'https' if recipe.tls_cert else 'http'}://{host}:{port}"
+    return f"{'https' if recipe.tls_cert else 'http'}://{spelled(recipe.host, port)}"
 
 
 def _uvicorn_config(site: Site, recipe: ServeRecipe, certificates: Certificates | None) -> uvicorn.Config:
+    context = (lambda _config, _usual: certificates.context) if certificates else None
+    return uvicorn_config(
+        site, keep_alive_s=recipe.keep_alive_s, max_connections=recipe.max_connections, ssl_context_factory=context
+    )
+
+
+def uvicorn_config(app: Any, *, keep_alive_s: int, max_connections: int | None, **more: Any) -> uvicorn.Config:
+    """Of an application that keeps its own log and names no server; ``more`` goes to uvicorn as it is."""
     return uvicorn.Config(
-        site,
+        app,
         http="httptools",
         ws="none",
         lifespan="off",
@@ -284,8 +289,8 @@ def _uvicorn_config(site: Site, recipe: ServeRecipe, certificates: Certificates 
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_keep_alive=recipe.keep_alive_s,
+        timeout_keep_alive=keep_alive_s,
         timeout_graceful_shutdown=1,
-        limit_concurrency=recipe.max_connections,
-        ssl_context_factory=(lambda _config, _usual: certificates.context) if certificates else None,
+        limit_concurrency=max_connections,
+        **more,
     )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import Protocol, final
 
 from penjing.core.errors import ModelNotFoundError
@@ -13,7 +12,7 @@ from penjing.security.scopes import Verb
 from penjing.serve.catalogue import Catalogue
 from penjing.serve.models import Models
 from penjing.serve.shelf import Shelf
-from penjing.serve.versions import Version
+from penjing.serve.versions import Version, left_after
 from penjing.serve.wishes import Wishes
 
 
@@ -123,14 +122,9 @@ class PermittedModels:
         current().require(model)
         return self._models.shelf(model)
 
-    @contextmanager
-    def hold(self, model: str, ref: int | str | None = None) -> Iterator[Version]:
+    def hold(self, model: str, ref: int | str | None = None) -> AbstractContextManager[Version]:
         """See :meth:`enter`."""
-        version = self.enter(model, ref)
-        try:
-            yield version
-        finally:
-            version.leave()
+        return left_after(self.enter(model, ref))
 
     def enter(self, model: str, ref: int | str | None = None) -> Version:
         """See :class:`penjing.serve.models.Models`. Raises ForbiddenError where the permit is not good for it."""

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import cast
@@ -205,3 +207,12 @@ class Version:
             self._servable.any_lane.close()
         with self._lock:
             self.state, self._servable = State.END, None
+
+
+@contextmanager
+def left_after(version: Version) -> Iterator[Version]:
+    """A version that was entered, for the length of a block."""
+    try:
+        yield version
+    finally:
+        version.leave()

@@ -31,7 +31,7 @@ from penjing.core.errors import NotReadyError, ResourceError
 from penjing.core.machine import usable_cores
 from penjing.serve.access import access_of
 from penjing.serve.catalogue import Catalogue, address_of
-from penjing.serve.ports import listen, listen_unix, reserve
+from penjing.serve.ports import listen, listen_unix, reserve, spelled
 from penjing.serve.recipe import ServeRecipe
 from penjing.serve.server import url_of
 from penjing.serve.siblings import fetch
@@ -125,7 +125,7 @@ class Workers:
         self.port: int = 0 if recipe.uds else self._socket.getsockname()[1]
         self.url = url_of(recipe, self.port)
         self._reserved = self._reserve()
-        self.grpc_address = None if self._reserved is None else _spelled(self._reserved)
+        self.grpc_address = None if self._reserved is None else spelled(*self._reserved.getsockname()[:2])
         self._folder = Path(tempfile.mkdtemp(prefix="penjing-"))
         self._controls = [str(self._folder / f"{number}.sock") for number in range(recipe.workers)]
         self._workers = [_Worker(number) for number in range(recipe.workers)]
@@ -250,8 +250,3 @@ class Workers:
         if not worker.is_accepting and worker.is_up and (is_host or (self._is_open and worker.is_settled)):
             worker.is_accepting = True
             worker.tell("accept")
-
-
-def _spelled(reserved: socket.socket) -> str:
-    number, port = reserved.getsockname()[:2]
-    return f"[{number}]:{port}" if ":" in number else f"{number}:{port}"

@@ -24,7 +24,7 @@ from penjing.serve.grpc.reflection import NAMES, NEEDS, Reflection
 from penjing.serve.grpc.tensorflow_serving.model_service import ModelService
 from penjing.serve.grpc.tensorflow_serving.prediction_service import PredictionService
 from penjing.serve.plane import DataPlane
-from penjing.serve.ports import listen, listen_unix
+from penjing.serve.ports import listen, listen_unix, spelled
 from penjing.serve.recipe import ServeRecipe
 from penjing.serve.tls import Certificates
 
@@ -109,10 +109,9 @@ def _address(recipe: ServeRecipe, *, is_shared: bool) -> str:
         recipe.grpc_uds.unlink()
         return f"unix:{recipe.grpc_uds}"
     if is_shared:
-        return f"[{recipe.host}]:{recipe.grpc_port}" if ":" in recipe.host else f"{recipe.host}:{recipe.grpc_port}"
+        return spelled(recipe.host, recipe.grpc_port or 0)
     with listen(recipe.host, recipe.grpc_port or 0) as probe:
-        number, port = probe.getsockname()[:2]
-    return f"[{number}]:{port}" if ":" in number else f"{number}:{port}"
+        return spelled(*probe.getsockname()[:2])
 
 
 def services_of(plane: DataPlane, recipe: ServeRecipe, calls: Calls) -> list[Service]:
