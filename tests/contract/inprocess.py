@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 import uvloop
 
@@ -40,13 +41,15 @@ def asking_site(folder: Path) -> Iterator[Ask]:
     plane = DataPlane(models, Metrics())
     site = Site(all_mounts(plane, recipe), max_body_bytes=1 << 20, request_timeout_ms=10_000)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        yield lambda *said, headers=(): runner.run(_ask(site, *said, headers=headers))
+        yield lambda *said, headers=(): runner.run(sent(site, *said, headers=headers))
     plane.close()
 
 
-async def _ask(site, method, target, body=b"", *, headers=()):
+async def sent(site, method, target, body=b"", *, headers=()):
+    """Status and body of a reply, the target given as a client sends it."""
     path, _, query = target.partition("?")
-    scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": list(headers)}
+    scope = {"type": "http", "method": method, "path": unquote(path), "raw_path": path.encode(),
+             "query_string": query.encode(), "headers": list(headers)}  # fmt: skip
     said = []
 
     async def receive():
@@ -56,4 +59,4 @@ async def _ask(site, method, target, body=b"", *, headers=()):
         said.append(message)
 
     await site(scope, receive, send)
-    return said[0]["status"], said[1]["body"]
+    return said[0]["status"], b"".join(one.get("body", b"") for one in said[1:])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import pytest
 import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.inprocess import Harmless
+from contract.inprocess import Harmless, sent
 from penjing.security.access import Controlled
 from penjing.security.key_file import add_key
 from penjing.security.keyring import Keyring
@@ -101,26 +101,9 @@ def ask(tmp_path_factory):
     site = Site(all_mounts(plane, recipe), max_body_bytes=1 << 20, request_timeout_ms=10_000, access=access)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         yield lambda method, target, body, scopes=None: runner.run(
-            sent(site, method, target, body, key=keys[scopes].text if scopes else None)
+            sent(site, method, target, body, headers=[(b"x-api-key", keys[scopes].text.encode())] if scopes else ())
         )
     models.close()
-
-
-async def sent(site, method, target, body, *, key):
-    path, _, query = target.partition("?")
-    headers = [(b"x-api-key", key.encode())] if key else []
-    scope = {"type": "http", "method": method, "path": unquote(path), "raw_path": path.encode(),
-             "query_string": query.encode(), "headers": headers}  # fmt: skip
-    said = []
-
-    async def receive():
-        return {"type": "http.request", "body": body}
-
-    async def send(message):
-        said.append(message)
-
-    await site(scope, receive, send)
-    return said[0]["status"], b"".join(one.get("body", b"") for one in said[1:])
 
 
 @settings(max_examples=400, deadline=None)

@@ -65,6 +65,10 @@ class Restored:
         )
 
 
+def _at_worst(change: Measurement) -> float:
+    return change.value if change.low is None else change.low
+
+
 def _signed(change: Measurement) -> str:
     bounds = "" if change.low is None else f" [{change.low:+.4f}, {change.high:+.4f}]"
     return f"{change.value:+.4f}{bounds}"
@@ -152,7 +156,7 @@ class Judge:
     def holds(self, lost: Measurement) -> bool:
         """Whether the promise is kept."""
         allowed = self.command.quantize.restored_drop
-        return allowed is None or (lost.value if lost.low is None else lost.low) >= -allowed
+        return allowed is None or _at_worst(lost) >= -allowed
 
 
 def restored(
@@ -194,7 +198,7 @@ def restored(
 
 
 def _impossible(judge: Judge, metric: str, tried: dict[int, Measurement]) -> GateRefusal:
-    best = max(tried.items(), key=lambda one: (one[1].low or one[1].value, -one[0]))
+    best = max(tried.items(), key=lambda one: (_at_worst(one[1]), -one[0]))
     came = f"the best int8 form changes {metric} on held-out data by {_signed(best[1])}, with {best[0]} layers in fp32"
     judge.home.ledger.append("refused", judge.parent.reference, {"form": "int8", "reasons": [came]})
     return GateRefusal(

@@ -129,7 +129,7 @@ class PermittedModels:
     def enter(self, model: str, ref: int | str | None = None) -> Version:
         """See :class:`penjing.serve.models.Models`. Raises ForbiddenError where the permit is not good for it."""
         current().require(model)
-        if model not in self._models.names() and not self._models.knows(model):
+        if not self._models.knows(model) and model not in self._models.names():  # the first is at hand
             raise ModelNotFoundError(  # its own words would name models that the caller does not see
                 f"model {model!r} is unknown", expected=f"one of: {', '.join(self.names()) or '-'}"
             )
